@@ -1,0 +1,26 @@
+//! Clicks: from the click log to an answer.
+//!
+//! A click is appended to the [`click_log`], enriched off the request path ([`enrich`]), carried by a
+//! [`ClickStream`](stream::ClickStream) to the [`consumer`], which folds it ([`fold`], pure) into [`rollups`], from which
+//! [`query`] answers. This crate knows links by their ids only: what a link is called, who may see it and where it leads is none of its
+//! business.
+
+pub mod click;
+pub mod query;
+pub mod stream;
+pub mod timeline;
+
+#[cfg(feature = "click-log")]
+pub mod click_log;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "consumer")]
+pub mod consumer;
+#[cfg(feature = "enrich")]
+pub mod enrich;
+#[cfg(feature = "consumer")]
+pub mod fold;
+#[cfg(all(feature = "click-log", feature = "enrich"))]
+pub mod local;
+#[cfg(feature = "consumer")]
+pub mod rollups;

@@ -1,0 +1,87 @@
+//! The contract of the seam "rollups": clicks added up per link and day, kept.
+
+use std::{error::Error as StdError, ops::RangeInclusive};
+
+use async_trait::async_trait;
+
+use crate::{
+    query::{Dimension, Totals},
+    stream::{Progress, Source},
+};
+
+pub mod row;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+pub use row::{DayRow, TotalRow};
+
+/// What a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// All links together.
+    All,
+    /// One link, by its id.
+    Link(u64),
+}
+
+/// A day in UTC: days since 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub i32);
+
+/// Which part of the rows a question needs: a store reads no more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Clicks per quarter-hour.
+    Clicks,
+    /// Clicks per quarter-hour and value.
+    Values(Dimension),
+    /// Visitor sketches.
+    Visitors,
+}
+
+/// Why a store did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the rollups store does not answer: {0}")]
+pub struct RollupsError(#[source] pub Box<dyn StdError + Send + Sync>);
+
+/// Rows of one source to be written: absolute values, so that writing them twice is writing them once.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub days: Vec<(Subject, Day, DayRow)>,
+    pub totals: Vec<(Subject, TotalRow)>,
+}
+
+/// Keeps rollup rows. A row belongs to one source (part of its key); reads for questions add up over all sources.
+///
+/// - Each row carries the watermark up to which it has counted. A write with a lower watermark than the stored row's changes nothing:
+///   a late writer can only write what is there already, or lose.
+/// - [`commit`](Rollups::commit) makes the progress durable only after every row: after a failure at any moment, any of
+///   the rows may be new, the progress never is ahead of a row. What is durable survives a crash of the process and of the machine.
+#[async_trait]
+pub trait Rollups: Send + Sync + 'static {
+    /// What has been counted of a source; the default for one never seen.
+    async fn progress(&self, source: &Source) -> Result<Progress, RollupsError>;
+
+    /// The rows of one source under these keys, in their order; the default for one that is not there.
+    async fn days(&self, source: &Source, keys: &[(Subject, Day)]) -> Result<Vec<DayRow>, RollupsError>;
+
+    /// The same for totals.
+    async fn source_totals(&self, source: &Source, subjects: &[Subject]) -> Result<Vec<TotalRow>, RollupsError>;
+
+    /// Writes the rows, then the progress; entries of logs that are not in `progress` any more are deleted.
+    async fn commit(&self, source: &Source, changes: &Changes, progress: &Progress) -> Result<(), RollupsError>;
+
+    /// For questions: the rows of all sources, any order, each with at least `part` filled in.
+    async fn read(
+        &self,
+        subject: Subject,
+        days: RangeInclusive<Day>,
+        part: Part,
+    ) -> Result<Vec<(Day, DayRow)>, RollupsError>;
+
+    /// For questions: totals over all sources, in the order of `subjects`.
+    async fn totals(&self, subjects: &[Subject]) -> Result<Vec<Totals>, RollupsError>;
+
+    /// The first day that has a row of this subject.
+    async fn first_day(&self, subject: Subject) -> Result<Option<Day>, RollupsError>;
+}

@@ -1,0 +1,1 @@
+//! Codes: the 7 base62 characters made from an id.

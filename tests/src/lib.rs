@@ -1,0 +1,1 @@
+//! What the tests share: the binaries, started, driven and killed as a user would.

@@ -1,0 +1,145 @@
+//! The contract of the seam "leases": who may use which blocks, and the record of it.
+
+use std::{error::Error as StdError, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{IdSpace, ids::Block};
+
+/// One process of a shortener, from start to end: a fresh random UUID for each start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Owner(pub Uuid);
+
+impl Owner {
+    /// A new owner, unlike any other.
+    pub fn random() -> Self {
+        Owner(Uuid::new_v4())
+    }
+}
+
+/// Names a lease in the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeaseId(pub u64);
+
+/// Asks for consecutive blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRequest {
+    /// Repeating a request with the same id returns the same lease: safe to retry without end.
+    pub request_id: Uuid,
+    pub owner: Owner,
+    /// How many blocks are wanted, 1 to [`Lease::BLOCKS_MAX`].
+    pub blocks: u32,
+}
+
+/// Consecutive blocks that one owner may try to claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub id: LeaseId,
+    pub first: Block,
+    /// 1 to as many as were asked for.
+    pub blocks: u32,
+    /// The lease ends this long after it was leased or last renewed, unless it is renewed.
+    pub ttl_ms: u64,
+}
+
+impl Lease {
+    /// The most blocks in one lease.
+    pub const BLOCKS_MAX: u32 = 256;
+
+    /// Its blocks, in the order in which they are to be claimed.
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block> + use<> {
+        (self.first.0..self.first.0 + self.blocks).map(Block)
+    }
+
+    /// How long the lease lives without a renewal.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl_ms)
+    }
+}
+
+/// What became of a lease's blocks so far. Blocks are taken in order: the first `used + refused` are done with, the rest
+/// were never claimed or were handed back, and may be leased again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Blocks that were claimed, and whose ids are used up or in use.
+    pub used: u32,
+    /// Blocks whose claim the link store refused: somebody else had them.
+    pub refused: u32,
+}
+
+/// How a lease ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// The owner gave it back; the blocks it had not used may be leased again.
+    Returned,
+    /// It was not renewed in time; all of its blocks beyond the last reported usage may be leased again. The claims
+    /// decide which of them are still of use.
+    Expired,
+}
+
+/// A row of the record, which is never deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    pub lease: Lease,
+    pub request_id: Uuid,
+    pub owner: Owner,
+    pub usage: Usage,
+    /// Unix milliseconds, by the clock of the database's host: for people to read. No decision about an id rests on it.
+    pub leased_at_ms: i64,
+    pub renewed_at_ms: i64,
+    pub ended_at_ms: Option<i64>,
+    pub ended: Option<Ended>,
+}
+
+/// Why a call was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Every block of the id space is leased, and none came back.
+    #[error("the id space is exhausted: all {} blocks are leased", crate::BLOCK_COUNT)]
+    Exhausted,
+    /// The lease is not this owner's, or has ended. Stop claiming its blocks and ask for another lease; what was claimed
+    /// already stays valid.
+    #[error("lease {} has ended or belongs to another owner", .0.0)]
+    NotHeld(LeaseId),
+    /// The request itself is wrong, and would be wrong again.
+    #[error("invalid lease request: {0}")]
+    Invalid(String),
+    /// No answer: it may or may not have been carried out. Repeat it.
+    #[error("the lease store does not answer: {0}")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+/// Hands out blocks of the id space.
+///
+/// **What it promises**: every lease is on record before it is answered, and no two leases that are open at the same
+/// moment share a block. **What nobody may build on**: that promise. A database may lose commits, be restored from a copy or run
+/// twice; then leases overlap, and the claims in the link store keep every id unique all the same. So callers claim each
+/// block before they use it, and implementations need no fencing.
+///
+/// All calls are idempotent; all of them may be repeated after [`LeaseError::Unavailable`]. None is on the path of a
+/// request of a user. A call that is dropped half-way is either carried out whole or not at all.
+#[async_trait]
+pub trait Leases: Send + Sync + 'static {
+    /// The id space that these leases belong to; the same for ever.
+    async fn id_space(&self) -> Result<IdSpace, LeaseError>;
+
+    /// Leases up to `request.blocks` consecutive blocks: never zero, fewer when the free run at hand is shorter. Blocks that
+    /// came back from ended leases go first. The same `request_id` gives the same lease, even when it has ended since.
+    async fn lease(&self, request: &LeaseRequest) -> Result<Lease, LeaseError>;
+
+    /// Puts off the end of the lease by its time to live and records its usage, which never goes back: the higher
+    /// figures win. [`LeaseError::NotHeld`] once it has ended.
+    async fn renew(&self, lease: LeaseId, owner: Owner, usage: Usage) -> Result<(), LeaseError>;
+
+    /// Ends the lease; its blocks after the first `used + refused` may be leased again. Repeating it is fine and changes
+    /// nothing. [`LeaseError::NotHeld`] if it belongs to another owner or has expired.
+    async fn give_back(&self, lease: LeaseId, owner: Owner, usage: Usage) -> Result<(), LeaseError>;
+
+    /// The record, oldest first, from `after` on, at most `limit` rows.
+    async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError>;
+}

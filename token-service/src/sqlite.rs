@@ -1,0 +1,1 @@
+//! Leases in SQLite: the embedded implementation.
