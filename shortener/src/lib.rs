@@ -2,4 +2,8 @@
 
 pub mod allocator;
 pub mod code;
+pub mod destination;
+pub mod key;
+pub mod link;
+mod metrics;
 pub mod store;

@@ -2,9 +2,18 @@
 
 use std::error::Error as StdError;
 
-pub mod claims;
+use async_trait::async_trait;
 
+pub mod api_keys;
+pub mod claims;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod links;
+pub mod sqlite;
+
+pub use api_keys::{ApiKey, ApiKeyDigest, ApiKeys};
 pub use claims::{Claim, Claims, Pinned};
+pub use links::{Archived, Created, Creation, Cursor, Idempotency, Links, Listing, Order, Page, Replaced};
 
 /// Why a store did not do what it was asked. Absence is never an error, and an error is never absence.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +21,17 @@ pub enum StoreError {
     /// No answer: a write may or may not have been carried out.
     #[error("the link store does not answer: {0}")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// Too much is waiting already: nothing was done.
+    #[error("the link store has too much to do")]
+    Overloaded,
     /// What is stored cannot be read: written by a newer version, or damaged.
     #[error("the link store holds something unreadable: {0}")]
     Unreadable(String),
+}
+
+/// A whole link store.
+#[async_trait]
+pub trait Store: Links + Claims + ApiKeys {
+    /// Ends every write that was begun, and closes the store.
+    async fn close(&self);
 }

@@ -1,0 +1,86 @@
+//! The API under `/api`: thin handlers over [`Shortener`](crate::shortener::Shortener) and analytics.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use actix_web::{HttpResponse, ResponseError, http::header, middleware::from_fn, web};
+use analytics::query::Queries;
+
+use crate::{code::Codec, shortener::Shortener};
+
+pub mod auth;
+mod body;
+pub mod error;
+mod fields;
+mod links;
+mod params;
+mod view;
+
+use error::{ApiError, Code};
+
+/// What the handlers work with.
+pub struct Api {
+    pub shortener: Arc<Shortener>,
+    pub queries: Arc<dyn Queries>,
+    pub codec: Arc<Codec>,
+}
+
+/// Where `/` leads.
+#[derive(Debug, Clone)]
+pub struct RootTarget(pub Option<String>);
+
+/// Everything of the public port that is no key.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/").get(root).head(root))
+        .service(web::resource("/robots.txt").get(robots).head(robots))
+        .service(web::resource("/favicon.ico").get(favicon).head(favicon))
+        .service(web::resource(error::DOC_PATH).get(errors))
+        .service(
+            web::scope("/api")
+                .wrap(from_fn(auth::require))
+                .configure(links::configure)
+                .default_service(web::to(no_such_address)),
+        )
+        .default_service(web::to(no_such_address));
+}
+
+/// Leads to where the operator wants people to go, or says what this is.
+async fn root(target: web::Data<RootTarget>) -> HttpResponse {
+    match &target.0 {
+        Some(url) => HttpResponse::Found().insert_header((header::LOCATION, url.as_str())).finish(),
+        None => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("This is a URL shortener.\n"),
+    }
+}
+
+/// Short links are nothing to index; where they lead is.
+async fn robots() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("User-agent: *\nDisallow: /api/\n")
+}
+
+/// A browser asks for it with every page; it is cached for a week.
+async fn favicon() -> HttpResponse {
+    const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">\
+        <rect width=\"16\" height=\"16\" rx=\"4\" fill=\"#246\"/>\
+        <path d=\"M4 4h8l-5 9\" fill=\"none\" stroke=\"#fff\" stroke-width=\"2\"/></svg>";
+    HttpResponse::Ok()
+        .content_type("image/svg+xml")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=604800"))
+        .body(ICON)
+}
+
+/// What the errors' `doc_url` leads to.
+async fn errors() -> HttpResponse {
+    let mut page = String::from(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Errors</title>\n<h1>Errors</h1>\n<dl>\n",
+    );
+    for (code, meaning) in Code::ALL {
+        let name = code.as_str();
+        let _ = writeln!(page, "<dt id=\"{name}\"><code>{name}</code></dt><dd>{meaning}</dd>");
+    }
+    page.push_str("</dl>\n</html>\n");
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
+}
+
+async fn no_such_address() -> HttpResponse {
+    ApiError::not_found("There is nothing at this address.").error_response()
+}

@@ -1,0 +1,93 @@
+//! The shortener's metrics: every name, what it means, and the one place where each is counted.
+//!
+//! Labels are outcomes; never a key, a URL or a path. The allocator, the click log and the consumer describe their own.
+
+use std::{sync::LazyLock, time::Duration};
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::redirect::cache::Cache;
+
+const REDIRECTS: &str = "septet_redirects_total";
+const STALE: &str = "septet_redirects_stale_total";
+const LOADS: &str = "septet_redirect_loads_total";
+const LOADS_REFUSED: &str = "septet_redirect_loads_refused_total";
+const WRITES: &str = "septet_store_writes_total";
+const WRITES_REFUSED: &str = "septet_store_writes_refused_total";
+const COMMIT_SECONDS: &str = "septet_store_commit_seconds";
+const CACHE_LINKS: &str = "septet_cache_links";
+const CACHE_BYTES: &str = "septet_cache_bytes";
+const CACHE_BYTES_MAX: &str = "septet_cache_bytes_max";
+const CACHE_ABSENT: &str = "septet_cache_absent_keys";
+const BUILD: &str = "septet_build_info";
+
+/// Says what each metric means. Call it once, after the recorder is installed.
+pub fn describe() {
+    describe_counter!(REDIRECTS, "Requests for keys, by outcome: found, expired, absent, unavailable");
+    describe_counter!(STALE, "Redirects answered from the cache past its time, as the link store did not answer");
+    describe_counter!(LOADS, "Reads of the link store for redirects");
+    describe_counter!(LOADS_REFUSED, "Redirects answered 503 as too many reads of the link store were under way");
+    describe_counter!(WRITES, "Writes that the link store committed or tried to");
+    describe_counter!(WRITES_REFUSED, "Writes refused as too many were waiting");
+    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time of one commit of the link store, of all writes that waited");
+    describe_gauge!(CACHE_LINKS, "Links in the cache");
+    describe_gauge!(CACHE_BYTES, Unit::Bytes, "Memory that cached links take");
+    describe_gauge!(CACHE_BYTES_MAX, Unit::Bytes, "Memory that cached links may take; beyond it the least used go");
+    describe_gauge!(CACHE_ABSENT, "Keys of which it is remembered that they lead nowhere");
+    describe_gauge!(BUILD, "1, labelled with the version");
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
+}
+
+// Handles for what is counted with every request: a look into the registry would cost more than the counting.
+static FOUND: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcome" => "found"));
+static EXPIRED: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcome" => "expired"));
+static ABSENT: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcome" => "absent"));
+static UNAVAILABLE: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcome" => "unavailable"));
+static WRITTEN: LazyLock<Counter> = LazyLock::new(|| counter!(WRITES));
+static COMMITTED: LazyLock<Histogram> = LazyLock::new(|| histogram!(COMMIT_SECONDS));
+
+pub fn redirect_found() {
+    FOUND.increment(1);
+}
+
+pub fn redirect_expired() {
+    EXPIRED.increment(1);
+}
+
+pub fn redirect_absent() {
+    ABSENT.increment(1);
+}
+
+pub fn redirect_unavailable() {
+    UNAVAILABLE.increment(1);
+}
+
+pub fn redirect_stale() {
+    counter!(STALE).increment(1);
+}
+
+pub fn redirect_load() {
+    counter!(LOADS).increment(1);
+}
+
+pub fn redirect_overloaded() {
+    counter!(LOADS_REFUSED).increment(1);
+}
+
+pub fn store_refused() {
+    counter!(WRITES_REFUSED).increment(1);
+}
+
+pub fn store_commit(writes: usize, took: Duration) {
+    WRITTEN.increment(writes as u64);
+    COMMITTED.record(took);
+}
+
+/// Shows how full the cache is, at the moment of a scrape.
+pub fn show_cache(cache: &Cache) {
+    let size = cache.size();
+    gauge!(CACHE_LINKS).set(size.links as f64);
+    gauge!(CACHE_BYTES).set(size.bytes as f64);
+    gauge!(CACHE_BYTES_MAX).set(size.bytes_max as f64);
+    gauge!(CACHE_ABSENT).set(size.absent as f64);
+}

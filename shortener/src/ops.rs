@@ -1,0 +1,67 @@
+//! The operations port: is it alive, is it ready, what does it count.
+
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::{metrics, redirect::cache::Cache};
+
+/// Whether requests should be sent here.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What the operations port shows.
+#[derive(Clone)]
+pub struct Ops {
+    pub readiness: Readiness,
+    pub metrics: PrometheusHandle,
+    pub cache: Arc<Cache>,
+}
+
+/// The server of the operations port.
+pub fn server(listener: TcpListener, ops: Ops) -> std::io::Result<Server> {
+    let ops = web::Data::new(ops);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(ops.clone())
+            .service(web::resource("/livez").get(livez))
+            .service(web::resource("/readyz").get(readyz))
+            .service(web::resource("/metrics").get(show_metrics))
+    });
+    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+/// The process answers; no engine is asked.
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
+    if ops.readiness.get() {
+        HttpResponse::Ok().content_type("text/plain").body("ready\n")
+    } else {
+        HttpResponse::ServiceUnavailable().content_type("text/plain").body("starting or stopping\n")
+    }
+}
+
+async fn show_metrics(ops: web::Data<Ops>) -> HttpResponse {
+    metrics::show_cache(&ops.cache);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(ops.metrics.render())
+}

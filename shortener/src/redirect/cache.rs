@@ -1,0 +1,250 @@
+//! The cache of a redirect: what links lead to, and which keys lead nowhere.
+//!
+//! - One read of the store per key, however many wait for it.
+//! - A link is believed for [`CacheSettings::ttl`], an absence for [`CacheSettings::absent_ttl`]; both are bounded in
+//!   size, and what does not fit is read again.
+//! - While the store does not answer, what is cached is served past its time.
+//! - A change made here is seen by the next request: a read that was under way when the change was made is not kept.
+
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt, future::Shared};
+use parking_lot::Mutex;
+use quick_cache::{Weighter, sync};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
+
+use super::target::Target;
+use crate::{
+    key::{Domain, Key},
+    metrics,
+    store::{Links, StoreError},
+};
+
+/// Reads of the store that may be under way at once; one more is refused, and answered 503.
+const LOADS_MAX: usize = 1024;
+/// While the store does not answer, a stale link is believed this long before the store is asked again.
+const STALE_RETRY: Duration = Duration::from_secs(1);
+/// Locks for reads under way; a power of two.
+const FLIGHT_SHARDS: usize = 64;
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct CacheSettings {
+    /// The most that cached links may take, in bytes, as counted by their URLs and [`Target::OVERHEAD_BYTES`].
+    pub max_bytes: u64,
+    /// About how many links that is: sizes the tables.
+    pub links_estimate: usize,
+    pub ttl: Duration,
+    /// The most keys of which it is remembered that they lead nowhere.
+    pub absent_max: usize,
+    pub absent_ttl: Duration,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        CacheSettings {
+            max_bytes: 256 << 20,
+            links_estimate: 1 << 20,
+            ttl: Duration::from_secs(60),
+            absent_max: 100_000,
+            absent_ttl: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a key could not be resolved. Never means that there is no such link.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ResolveError {
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+    #[error("{LOADS_MAX} reads of the link store are under way already")]
+    Overloaded,
+    #[error("the read of the link store ended without an answer")]
+    Ended,
+}
+
+#[derive(Clone)]
+struct Cached {
+    target: Target,
+    fresh_until_ms: i64,
+}
+
+#[derive(Clone)]
+struct Weigh;
+
+impl Weighter<Key, Cached> for Weigh {
+    fn weight(&self, key: &Key, cached: &Cached) -> u64 {
+        let key_bytes = match key {
+            Key::Code(_) => 0,
+            Key::Alias(alias) => alias.as_str().len() as u64,
+        };
+        cached.target.bytes() + key_bytes + Target::OVERHEAD_BYTES + size_of::<(Key, Cached)>() as u64
+    }
+}
+
+type Loaded = Result<Option<Target>, ResolveError>;
+
+/// A read of the store under way.
+struct Flight {
+    loaded: Shared<futures::future::BoxFuture<'static, Loaded>>,
+    /// Set when the link was changed meanwhile.
+    superseded: Arc<AtomicBool>,
+}
+
+/// How full a cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub links: usize,
+    pub bytes: u64,
+    pub bytes_max: u64,
+    pub absent: usize,
+}
+
+/// See the module.
+pub struct Cache {
+    links: Arc<dyn Links>,
+    settings: CacheSettings,
+    found: sync::Cache<Key, Cached, Weigh>,
+    absent: sync::Cache<Key, i64>,
+    flights: Vec<Mutex<HashMap<Key, Flight>>>,
+    hasher: std::hash::RandomState,
+    loads: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+impl Cache {
+    /// A cache over a store. Reads run on `runtime`, so that they outlive the request that began them.
+    pub fn new(links: Arc<dyn Links>, settings: CacheSettings, runtime: Handle) -> Arc<Self> {
+        Arc::new(Cache {
+            links,
+            found: sync::Cache::with_weighter(settings.links_estimate, settings.max_bytes, Weigh),
+            absent: sync::Cache::new(settings.absent_max),
+            settings,
+            flights: (0..FLIGHT_SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: std::hash::RandomState::new(),
+            loads: Arc::new(Semaphore::new(LOADS_MAX)),
+            runtime,
+        })
+    }
+
+    /// What is cached and fresh: never waits, never reads the store.
+    pub fn fresh(&self, key: &Key, now_ms: i64) -> Option<Target> {
+        let cached = self.found.get(key)?;
+        (now_ms < cached.fresh_until_ms).then_some(cached.target)
+    }
+
+    /// Where a key leads at the moment, asking the store if need be. `None`: nowhere.
+    pub async fn resolve(self: &Arc<Self>, key: &Key, now_ms: i64) -> Loaded {
+        if let Some(target) = self.fresh(key, now_ms) {
+            return Ok(Some(target));
+        }
+        if self.absent.get(key).is_some_and(|fresh_until_ms| now_ms < fresh_until_ms) {
+            return Ok(None);
+        }
+        match self.load(key, now_ms).await {
+            Err(error) => match self.found.get(key) {
+                Some(Cached { target, .. }) => {
+                    metrics::redirect_stale();
+                    let fresh_until_ms = now_ms + millis(STALE_RETRY);
+                    // `replace`, not `insert`: what was invalidated meanwhile must not come back.
+                    let _ = self.found.replace(key.clone(), Cached { target: target.clone(), fresh_until_ms }, true);
+                    Ok(Some(target))
+                }
+                None => Err(error),
+            },
+            loaded => loaded,
+        }
+    }
+
+    /// Forgets what is known of a key: it was changed.
+    pub fn invalidate(&self, key: &Key) {
+        let mut flights = self.flights_of(key).lock();
+        if let Some(flight) = flights.remove(key) {
+            flight.superseded.store(true, Ordering::Relaxed);
+        }
+        self.found.remove(key);
+        self.absent.remove(key);
+    }
+
+    /// How full the cache is.
+    pub fn size(&self) -> Size {
+        Size {
+            links: self.found.len(),
+            bytes: self.found.weight(),
+            bytes_max: self.settings.max_bytes,
+            absent: self.absent.len(),
+        }
+    }
+
+    fn flights_of(&self, key: &Key) -> &Mutex<HashMap<Key, Flight>> {
+        &self.flights[self.hasher.hash_one(key) as usize % FLIGHT_SHARDS]
+    }
+
+    /// Joins the read of this key that is under way, or begins one.
+    fn load(self: &Arc<Self>, key: &Key, now_ms: i64) -> impl Future<Output = Loaded> + use<> {
+        let mut flights = self.flights_of(key).lock();
+        if let Some(flight) = flights.get(key) {
+            return flight.loaded.clone();
+        }
+        let Ok(permit) = Arc::clone(&self.loads).try_acquire_owned() else {
+            metrics::redirect_overloaded();
+            return std::future::ready(Err(ResolveError::Overloaded)).boxed().shared();
+        };
+        let superseded = Arc::new(AtomicBool::new(false));
+        let task: JoinHandle<Loaded> = self.runtime.spawn({
+            let (cache, key, superseded) = (Arc::clone(self), key.clone(), Arc::clone(&superseded));
+            async move {
+                metrics::redirect_load();
+                let read = cache.links.by_key(&Domain::default(), &key).await;
+                let loaded = read.map(|link| link.as_ref().map(Target::of)).map_err(|error| Arc::new(error).into());
+                cache.land(&key, &loaded, &superseded, now_ms);
+                drop(permit);
+                loaded
+            }
+        });
+        let ended_badly = {
+            let (cache, key) = (Arc::clone(self), key.clone());
+            move |_| {
+                cache.flights_of(&key).lock().remove(&key);
+                Err(ResolveError::Ended)
+            }
+        };
+        let loaded = task.map(|ended| ended.unwrap_or_else(ended_badly)).boxed().shared();
+        flights.insert(key.clone(), Flight { loaded: loaded.clone(), superseded });
+        loaded
+    }
+
+    /// Ends a read: keeps what it found, unless the link was changed since it began.
+    fn land(&self, key: &Key, loaded: &Loaded, superseded: &AtomicBool, now_ms: i64) {
+        let mut flights = self.flights_of(key).lock();
+        // Changes are made under the same lock.
+        if superseded.load(Ordering::Relaxed) {
+            return;
+        }
+        flights.remove(key);
+        match loaded {
+            Ok(Some(target)) => {
+                let fresh_until_ms = now_ms + millis(self.settings.ttl);
+                self.found.insert(key.clone(), Cached { target: target.clone(), fresh_until_ms });
+                self.absent.remove(key);
+            }
+            Ok(None) => {
+                self.found.remove(key);
+                self.absent.insert(key.clone(), now_ms + millis(self.settings.absent_ttl));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+}

@@ -1,0 +1,192 @@
+//! The front of the public port: answers keys itself, and hands everything else to the application behind it.
+//!
+//! A cached key is answered without a wait, a lock or a call to anybody: one look into the cache, one copy into the click
+//! log. Only what is not cached waits, for the store alone.
+
+use std::{
+    cell::RefCell,
+    future::{Ready, ready},
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix_http::{
+    Method, Request, Response, StatusCode,
+    body::BoxBody,
+    header::{self, HeaderName, HeaderValue},
+};
+use actix_service::Service;
+use analytics::click_log::{ClickWriter, record::RawClick};
+use futures::{
+    FutureExt,
+    future::{Either, LocalBoxFuture},
+};
+
+use super::{
+    cache::Cache,
+    pages, resolve,
+    target::{Outcome, Target},
+};
+use crate::{
+    clock,
+    code::Code,
+    key::{Key, Requested, is_reserved},
+    link::{LinkId, RedirectStatus},
+    metrics,
+};
+
+/// What of a request goes into the click log beside what every request has.
+#[derive(Debug, Clone, Default)]
+pub struct ClickHeaders {
+    /// Whether `X-Forwarded-For` is worth keeping: only behind trusted proxies.
+    pub forwarded_for: bool,
+    /// The header in which a CDN names the country.
+    pub country: Option<HeaderName>,
+}
+
+/// One worker thread's redirects: what it shares with the others, and its own click log.
+pub struct Redirects {
+    cache: Arc<Cache>,
+    /// `None` where clicks are not recorded.
+    clicks: Option<RefCell<ClickWriter>>,
+    headers: ClickHeaders,
+}
+
+impl Redirects {
+    pub fn new(cache: Arc<Cache>, clicks: Option<ClickWriter>, headers: ClickHeaders) -> Self {
+        Redirects { cache, clicks: clicks.map(RefCell::new), headers }
+    }
+
+    /// Answers what is cached and fresh. Codes alone: they are nearly all of the traffic, and need no parsing.
+    fn cached(&self, request: &Request) -> Option<Response<BoxBody>> {
+        let code = Code::parse(request.path().as_bytes().get(1..)?)?;
+        let now_ms = clock::now_ms();
+        let target = self.cache.fresh(&Key::Code(code), now_ms)?;
+        Some(self.answer(request, &target, now_ms))
+    }
+
+    /// Answers any key.
+    async fn looked_up(&self, request: &Request) -> Response<BoxBody> {
+        let Some(requested) = Requested::parse(request.path().trim_start_matches('/')) else {
+            metrics::redirect_absent();
+            return pages::not_found(request);
+        };
+        let now_ms = clock::now_ms();
+        match resolve(&self.cache, requested, now_ms).await {
+            Ok(Some(target)) => self.answer(request, &target, now_ms),
+            Ok(None) => {
+                metrics::redirect_absent();
+                pages::not_found(request)
+            }
+            Err(error) => {
+                metrics::redirect_unavailable();
+                tracing::debug!(%error, "a redirect could not be looked up");
+                pages::unavailable(request)
+            }
+        }
+    }
+
+    fn answer(&self, request: &Request, target: &Target, now_ms: i64) -> Response<BoxBody> {
+        match target.at(now_ms) {
+            Outcome::Redirect { link, location, status } => {
+                // Recorded before it is answered: a click that somebody saw answered is in the log.
+                if request.method() == Method::GET {
+                    self.record(request, link, now_ms);
+                }
+                metrics::redirect_found();
+                redirect(location, status)
+            }
+            Outcome::Expired { location } => {
+                metrics::redirect_expired();
+                redirect(location, RedirectStatus::Found)
+            }
+            Outcome::Gone => {
+                metrics::redirect_expired();
+                pages::gone(request)
+            }
+        }
+    }
+
+    fn record(&self, request: &Request, link: LinkId, now_ms: i64) {
+        let Some(clicks) = &self.clicks else { return };
+        let value = |name: &HeaderName| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        let forwarded_for = if self.headers.forwarded_for { value(&FORWARDED_FOR) } else { b"" };
+        let click = RawClick {
+            at_ms: now_ms,
+            link: link.0,
+            peer: request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
+            user_agent: value(&header::USER_AGENT),
+            referer: value(&header::REFERER),
+            forwarded_for,
+            country: self.headers.country.as_ref().map_or(b"", value),
+        };
+        // A full log does not hold up the redirect; the log counts what it could not take.
+        let _ = clicks.borrow_mut().append(&click);
+    }
+}
+
+const FORWARDED_FOR: HeaderName = header::X_FORWARDED_FOR;
+
+fn redirect(location: &[u8], status: RedirectStatus) -> Response<BoxBody> {
+    let status = match status {
+        RedirectStatus::MovedPermanently => StatusCode::MOVED_PERMANENTLY,
+        RedirectStatus::Found => StatusCode::FOUND,
+        RedirectStatus::TemporaryRedirect => StatusCode::TEMPORARY_REDIRECT,
+        RedirectStatus::PermanentRedirect => StatusCode::PERMANENT_REDIRECT,
+    };
+    let mut response = Response::new(status);
+    let location = HeaderValue::from_bytes(location).expect("a destination is printable ASCII");
+    response.headers_mut().insert(header::LOCATION, location);
+    // No cache on the way may answer in our place, not even for a permanent redirect: clicks are counted here.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
+}
+
+/// See the module.
+pub struct Front<S> {
+    redirects: Rc<Redirects>,
+    app: S,
+}
+
+impl<S> Front<S> {
+    pub fn new(redirects: Rc<Redirects>, app: S) -> Self {
+        Front { redirects, app }
+    }
+}
+
+impl<S> Service<Request> for Front<S>
+where
+    S: Service<Request>,
+    S::Response: Into<Response<BoxBody>>,
+    S::Error: Into<actix_web::Error>,
+    S::Future: 'static,
+{
+    type Response = Response<BoxBody>;
+    type Error = actix_web::Error;
+    type Future =
+        Either<Ready<Result<Response<BoxBody>, actix_web::Error>>, LocalBoxFuture<'static, Result<Response<BoxBody>, actix_web::Error>>>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.app.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&self, request: Request) -> Self::Future {
+        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+        if readable && let Some(response) = self.redirects.cached(&request) {
+            return Either::Left(ready(Ok(response)));
+        }
+        if is_reserved(request.path()) {
+            let answered = self.app.call(request);
+            return Either::Right(async move { answered.await.map(Into::into).map_err(Into::into) }.boxed_local());
+        }
+        let redirects = Rc::clone(&self.redirects);
+        Either::Right(
+            async move {
+                Ok(if readable { redirects.looked_up(&request).await } else { pages::method_not_allowed(&request) })
+            }
+            .boxed_local(),
+        )
+    }
+}

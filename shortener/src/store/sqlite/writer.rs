@@ -1,0 +1,230 @@
+//! The one writer: everything that waits is committed at once, so that one flush to disk serves many requests.
+
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use sqlx::{Connection, QueryBuilder, SqliteConnection};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::row;
+use crate::{
+    link::Link,
+    metrics,
+    store::{Created, StoreError},
+};
+
+/// The most writes in one transaction.
+pub const BATCH_MAX: usize = 256;
+/// The most writes that wait for the next transaction; one more is refused as [`StoreError::Overloaded`].
+const WAITING_MAX: usize = 4096;
+
+/// A write that is not a plain insert of a link: it looks before it writes, inside the transaction of its batch. It may be
+/// applied again when that transaction failed because of another write.
+#[async_trait]
+pub trait Write: Send + Sync + 'static {
+    type Outcome: Send + 'static;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Outcome, sqlx::Error>;
+}
+
+/// A write with its way back to whoever asked for it.
+enum Waiting {
+    /// A link with a generated code and nothing unique beside it: many of them are one statement.
+    Insert { link: Box<Link>, reply: oneshot::Sender<Result<Created, StoreError>> },
+    Other(Box<dyn Pending>),
+}
+
+/// Hands writes to the connection that writes.
+pub struct Writer {
+    waiting: Mutex<Option<mpsc::Sender<Waiting>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the task that owns `connection`.
+    pub fn start(connection: SqliteConnection) -> Self {
+        let (waiting, receiver) = mpsc::channel(WAITING_MAX);
+        let task = tokio::spawn(run(connection, receiver));
+        Writer { waiting: Mutex::new(Some(waiting)), task: Mutex::new(Some(task)) }
+    }
+
+    /// Inserts a link that nothing can be in the way of, and returns once it is on disk.
+    pub async fn insert(&self, link: Link) -> Result<Created, StoreError> {
+        let (reply, outcome) = oneshot::channel();
+        self.enqueue(Waiting::Insert { link: Box::new(link), reply })?;
+        outcome.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Carries out a write, and returns once it is on disk.
+    pub async fn submit<W: Write>(&self, write: W) -> Result<W::Outcome, StoreError> {
+        let (reply, outcome) = oneshot::channel();
+        self.enqueue(Waiting::Other(Box::new(Submitted { write, outcome: None, reply })))?;
+        outcome.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Carries out what waits, then closes the connection. Later writes are refused.
+    pub async fn close(&self) {
+        self.waiting.lock().take();
+        let task = self.task.lock().take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the link store's writer ended badly");
+        }
+    }
+
+    fn enqueue(&self, write: Waiting) -> Result<(), StoreError> {
+        let waiting = self.waiting.lock();
+        let Some(waiting) = waiting.as_ref() else { return Err(closed()) };
+        waiting.try_send(write).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                metrics::store_refused();
+                StoreError::Overloaded
+            }
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".into())
+}
+
+async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut received = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut received, BATCH_MAX).await > 0 {
+        let started = Instant::now();
+        let mut batch = Batch::of(received.drain(..));
+        let result = batch.commit(&mut connection).await;
+        metrics::store_commit(batch.len(), started.elapsed());
+        match result {
+            Err(_) if batch.len() > 1 => {
+                // One write may have spoilt it for the others: each gets a transaction of its own.
+                for mut single in batch.singles() {
+                    let result = single.commit(&mut connection).await;
+                    single.answer(result);
+                }
+            }
+            result => batch.answer(result),
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the link store did not close cleanly");
+    }
+}
+
+/// What is committed at once.
+#[derive(Default)]
+struct Batch {
+    links: Vec<Box<Link>>,
+    replies: Vec<oneshot::Sender<Result<Created, StoreError>>>,
+    others: Vec<Box<dyn Pending>>,
+}
+
+impl Batch {
+    fn of(waiting: impl Iterator<Item = Waiting>) -> Self {
+        let mut batch = Batch::default();
+        for write in waiting {
+            match write {
+                Waiting::Insert { link, reply } => {
+                    batch.links.push(link);
+                    batch.replies.push(reply);
+                }
+                Waiting::Other(other) => batch.others.push(other),
+            }
+        }
+        batch
+    }
+
+    fn len(&self) -> usize {
+        self.links.len() + self.others.len()
+    }
+
+    fn singles(self) -> impl Iterator<Item = Batch> {
+        let links = self.links.into_iter().zip(self.replies).map(|(link, reply)| Batch {
+            links: vec![link],
+            replies: vec![reply],
+            others: Vec::new(),
+        });
+        links.chain(self.others.into_iter().map(|other| Batch { others: vec![other], ..Batch::default() }))
+    }
+
+    async fn commit(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        insert(&mut transaction, &self.links).await?;
+        for other in &mut self.others {
+            other.apply(&mut transaction).await?;
+        }
+        transaction.commit().await
+    }
+
+    fn answer(self, result: Result<(), sqlx::Error>) {
+        let error = result.err().map(Arc::new);
+        if let Some(error) = &error {
+            tracing::error!(%error, "the link store failed to write");
+        }
+        for reply in self.replies {
+            // Whoever asked may have gone; the link stands all the same.
+            let _ = reply.send(match &error {
+                None => Ok(Created::Created),
+                Some(error) => Err(failed(error)),
+            });
+        }
+        for other in self.others {
+            other.answer(error.clone());
+        }
+    }
+}
+
+fn failed(error: &Arc<sqlx::Error>) -> StoreError {
+    StoreError::Unavailable(Box::new(Arc::clone(error)))
+}
+
+/// Inserts links in one statement. An id that is there already is an error, and nothing is overwritten.
+async fn insert(connection: &mut SqliteConnection, links: &[Box<Link>]) -> Result<(), sqlx::Error> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::new(insert_into());
+    query.push_values(links, |mut row, link| row::push(&mut row, link));
+    query.build().execute(connection).await?;
+    Ok(())
+}
+
+fn insert_into() -> String {
+    format!("INSERT INTO links ({}) ", row::COLUMNS)
+}
+
+/// A [`Write`] whose outcome has found its type again.
+#[async_trait]
+trait Pending: Send {
+    async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error>;
+    fn answer(self: Box<Self>, error: Option<Arc<sqlx::Error>>);
+}
+
+struct Submitted<W: Write> {
+    write: W,
+    outcome: Option<W::Outcome>,
+    reply: oneshot::Sender<Result<W::Outcome, StoreError>>,
+}
+
+#[async_trait]
+impl<W: Write> Pending for Submitted<W> {
+    async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        self.outcome = Some(self.write.apply(connection).await?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, error: Option<Arc<sqlx::Error>>) {
+        let outcome = match (error, self.outcome) {
+            (Some(error), _) => Err(failed(&error)),
+            (None, Some(outcome)) => Ok(outcome),
+            (None, None) => Err(closed()),
+        };
+        let _ = self.reply.send(outcome);
+    }
+}
