@@ -8,7 +8,7 @@ pub const ID_COUNT: u64 = 62u64.pow(7);
 /// Ids in one block.
 pub const BLOCK_IDS: u64 = 4096;
 
-/// Whole blocks in the id space. The last, partial one (784 ids) is never leased.
+/// Whole blocks in the id space. The last, partial one (3,968 ids) is never leased.
 pub const BLOCK_COUNT: u32 = (ID_COUNT / BLOCK_IDS) as u32;
 
 /// A block: [`BLOCK_IDS`] consecutive ids, aligned, named by its index in `[0, BLOCK_COUNT)`.

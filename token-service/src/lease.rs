@@ -65,9 +65,10 @@ impl Lease {
 /// were never claimed or were handed back, and may be leased again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Blocks that were claimed, and whose ids are used up or in use.
+    /// Blocks that were claimed, and whose ids are used up. A block still in use is not among them, so that a graceful stop
+    /// can hand it back, and nor is any block after it.
     pub used: u32,
-    /// Blocks whose claim the link store refused: somebody else had them.
+    /// Blocks whose claim the link store refused, because somebody else had them, or never answered.
     pub refused: u32,
 }
 

@@ -1,1 +1,0 @@
-//! Leases in SQLite: the embedded implementation.
