@@ -1,9 +1,21 @@
 //! Septet's shortener: redirects and the links API.
+//!
+//! `main` parses the [`settings`] and runs the [`app`]. A request meets the [`redirect`] front first, and the [`api`] behind
+//! it. Both work on the [`store`]; new links take their ids from the [`allocator`].
 
 pub mod allocator;
+pub mod api;
+mod api_key;
+pub mod clock;
 pub mod code;
+mod data_dir;
 pub mod destination;
 pub mod key;
 pub mod link;
-mod metrics;
+pub mod logging;
+pub mod metrics;
+pub mod ops;
+pub mod redirect;
+pub mod settings;
+pub mod shortener;
 pub mod store;

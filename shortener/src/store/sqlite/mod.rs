@@ -3,13 +3,10 @@
 //! One connection writes, and commits everything that waits at once ([`writer`]); a few others read. Answered writes
 //! are on disk: WAL with `synchronous=FULL`.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{
-    ConnectOptions, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::SqlitePool;
 
 use super::{Store, StoreError};
 use crate::code::Codec;
@@ -17,105 +14,19 @@ use crate::code::Codec;
 mod api_keys;
 mod claims;
 mod links;
+mod open;
 mod row;
 mod writer;
 
+pub use open::OpenError;
 use writer::Writer;
 
-/// Marks the file as a link store of Septet ("SpLk").
-const APPLICATION_ID: i64 = 0x5370_4c6b;
-/// Connections for reading. More than these wait for one, [`READ_WAIT`] at most.
-const READERS_MAX: u32 = 4;
-/// How long a read waits for a connection before it is refused as [`StoreError::Overloaded`].
-const READ_WAIT: Duration = Duration::from_secs(1);
-/// How long SQLite waits for a lock of another connection, such as that of a backup being made.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Prepared statements kept on a connection: one for each size of a batch, and the others.
-const STATEMENTS_MAX: usize = writer::BATCH_MAX + 64;
-/// Files up to this size are checked whole when they are opened; it takes about a second.
-const CHECKED_BYTES_MAX: u64 = 1 << 30;
-
-/// Why a link store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{path} cannot be opened: {source}")]
-    Open { path: String, source: sqlx::Error },
-    #[error("{path} is a SQLite file, but not a link store of Septet")]
-    Foreign { path: String },
-    #[error("{path} is damaged: {finding}; restore it from a backup")]
-    Damaged { path: String, finding: String },
-    #[error("{path} cannot be migrated: {source}")]
-    Migrate { path: String, source: sqlx::migrate::MigrateError },
-}
 
 /// The link store in one SQLite file.
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Writer,
     codec: Arc<Codec>,
-}
-
-impl SqliteStore {
-    /// Opens the file, makes it if it is not there, checks it and brings its tables up to date. `codec` tells which id a
-    /// code belongs to.
-    pub async fn open(path: &Path, codec: Arc<Codec>) -> Result<Self, OpenError> {
-        let name = path.display().to_string();
-        let failed = |source| OpenError::Open { path: name.clone(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .disable_statement_logging();
-        let mut connection = options.clone().thread_name(|_| "links-writer".to_owned()).connect().await.map_err(failed)?;
-        let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(failed)?;
-        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-        match id {
-            APPLICATION_ID => check(path, &name, &mut connection).await?,
-            0 if tables == 0 => {
-                // A pragma takes no parameters.
-                let mark = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
-                sqlx::raw_sql(mark).execute(&mut connection).await.map_err(failed)?;
-            }
-            _ => return Err(OpenError::Foreign { path: name }),
-        }
-        sqlx::migrate!("../migrations/sqlite/links")
-            .run(&mut connection)
-            .await
-            .map_err(|source| OpenError::Migrate { path: name.clone(), source })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(READ_WAIT)
-            .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(SqliteStore { readers, writer: Writer::start(connection), codec })
-    }
-}
-
-/// Looks for damage, as far as that takes no more than about a second.
-async fn check(path: &Path, name: &str, connection: &mut sqlx::SqliteConnection) -> Result<(), OpenError> {
-    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    if bytes > CHECKED_BYTES_MAX {
-        tracing::info!(
-            file = name,
-            bytes,
-            "too large to be checked at every start; `sqlite3 FILE 'PRAGMA quick_check'` checks it"
-        );
-        return Ok(());
-    }
-    let finding: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(connection)
-        .await
-        .unwrap_or_else(|error| error.to_string());
-    match finding.as_str() {
-        "ok" => Ok(()),
-        _ => Err(OpenError::Damaged { path: name.to_owned(), finding }),
-    }
 }
 
 #[async_trait]
@@ -132,5 +43,92 @@ fn read_error(error: sqlx::Error) -> StoreError {
         sqlx::Error::PoolTimedOut => StoreError::Overloaded,
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Unreadable(error.to_string()),
         other => StoreError::Unavailable(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+    use token_service::IdSpace;
+
+    use super::*;
+    use crate::store::conformance::Harness;
+
+    struct Embedded {
+        dir: tempfile::TempDir,
+        codec: Arc<Codec>,
+        store: Arc<SqliteStore>,
+    }
+
+    impl Embedded {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let codec = Arc::new(Codec::new(&IdSpace::new([7; 32])));
+            let store = Arc::new(open(&dir, &codec).await.unwrap());
+            Embedded { dir, codec, store }
+        }
+    }
+
+    async fn open(dir: &tempfile::TempDir, codec: &Arc<Codec>) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open(&dir.path().join("links.db"), Arc::clone(codec)).await
+    }
+
+    #[async_trait]
+    impl Harness for Embedded {
+        fn store(&self) -> Arc<dyn Store> {
+            self.store.clone()
+        }
+
+        fn codec(&self) -> &Codec {
+            &self.codec
+        }
+
+        async fn reopen(&mut self) {
+            self.store.close().await;
+            self.store = Arc::new(open(&self.dir, &self.codec).await.unwrap());
+        }
+    }
+
+    crate::store_conformance!(Embedded::new().await);
+
+    async fn file_of(sql: &'static str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(dir.path().join("links.db")).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+        dir
+    }
+
+    /// Seen to fail when the mark was not looked at.
+    #[tokio::test]
+    async fn a_file_of_something_else_is_refused_and_left_alone() {
+        let dir = file_of("CREATE TABLE theirs (x)").await;
+        let path = dir.path().join("links.db");
+        let before = std::fs::read(&path).unwrap();
+        let codec = Arc::new(Codec::new(&IdSpace::new([7; 32])));
+        let error = open(&dir, &codec).await.err().unwrap();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    /// Seen to fail without the check.
+    #[tokio::test]
+    async fn a_damaged_file_is_refused() {
+        let mut embedded = Embedded::new().await;
+        for number in 0..200 {
+            let link = crate::store::conformance::generated(&embedded.codec, number * 10);
+            use crate::store::Links;
+            embedded.store.create(crate::store::Creation { link, idempotency: None }).await.unwrap();
+        }
+        embedded.reopen().await;
+        embedded.store.close().await;
+        let path = embedded.dir.path().join("links.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2 / 4096 * 4096;
+        bytes[middle..].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let error = open(&embedded.dir, &embedded.codec).await.err().unwrap();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     }
 }

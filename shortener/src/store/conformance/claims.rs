@@ -1,0 +1,72 @@
+//! Claims.
+
+use token_service::{Block, Fingerprint, Owner};
+
+use super::Harness;
+use crate::store::{Claim, Pinned};
+
+const BLOCK: Block = Block(7);
+
+/// Seen to fail when a claim overwrote the one before it.
+pub async fn a_block_is_granted_once(harness: &mut impl Harness) {
+    let owner = Owner::random();
+    let granted = Claim::Granted { first_unused: BLOCK.first_id() };
+    assert_eq!(harness.store().claim(BLOCK, owner).await.unwrap(), granted);
+    harness.reopen().await;
+    let store = harness.store();
+    assert_eq!(store.claim(BLOCK, Owner::random()).await.unwrap(), Claim::Refused);
+    assert_eq!(store.claim(BLOCK, owner).await.unwrap(), Claim::Refused, "its ids are in use");
+    let next = Block(BLOCK.0 + 1);
+    assert_eq!(store.claim(next, owner).await.unwrap(), Claim::Granted { first_unused: next.first_id() });
+}
+
+pub async fn of_many_who_claim_a_block_one_gets_it(harness: &mut impl Harness) {
+    let store = harness.store();
+    let claims = (0..16).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.claim(BLOCK, Owner::random()).await.unwrap() })
+    });
+    let mut granted = 0;
+    for claim in claims.collect::<Vec<_>>() {
+        granted += usize::from(matches!(claim.await.unwrap(), Claim::Granted { .. }));
+    }
+    assert_eq!(granted, 1);
+}
+
+/// Seen to fail when a claim that was handed back began at the block's first id.
+pub async fn a_claim_handed_back_goes_on_where_it_stopped(harness: &mut impl Harness) {
+    let (first, second) = (Owner::random(), Owner::random());
+    let middle = BLOCK.first_id() + 100;
+    let store = harness.store();
+    store.claim(BLOCK, first).await.unwrap();
+    assert!(store.hand_back(BLOCK, first, middle).await.unwrap());
+    assert!(!store.hand_back(BLOCK, first, middle + 1).await.unwrap(), "it is not the owner's any more");
+    harness.reopen().await;
+    let store = harness.store();
+    assert_eq!(store.claim(BLOCK, second).await.unwrap(), Claim::Granted { first_unused: middle });
+    assert_eq!(store.claim(BLOCK, first).await.unwrap(), Claim::Refused);
+    assert!(!store.hand_back(BLOCK, second, middle - 1).await.unwrap(), "ids before it are used");
+    assert!(!store.hand_back(BLOCK, second, BLOCK.end_id() + 1).await.unwrap(), "not an id of this block");
+    assert!(store.hand_back(BLOCK, second, BLOCK.end_id()).await.unwrap());
+    assert_eq!(store.claim(BLOCK, first).await.unwrap(), Claim::Refused, "nothing is left of it");
+}
+
+/// Seen to fail when handing back did not ask for the owner.
+pub async fn only_the_owner_hands_back(harness: &mut impl Harness) {
+    let store = harness.store();
+    let owner = Owner::random();
+    store.claim(BLOCK, owner).await.unwrap();
+    assert!(!store.hand_back(BLOCK, Owner::random(), BLOCK.first_id()).await.unwrap());
+    assert!(!store.hand_back(Block(8), owner, Block(8).first_id()).await.unwrap(), "never claimed");
+    assert_eq!(store.claim(BLOCK, Owner::random()).await.unwrap(), Claim::Refused);
+}
+
+/// Seen to fail when a second pin replaced the first.
+pub async fn an_id_space_is_pinned_for_ever(harness: &mut impl Harness) {
+    let (ours, theirs) = (Fingerprint([1; 16]), Fingerprint([2; 16]));
+    assert_eq!(harness.store().pin_id_space(ours).await.unwrap(), Pinned::Ours);
+    harness.reopen().await;
+    let store = harness.store();
+    assert_eq!(store.pin_id_space(theirs).await.unwrap(), Pinned::Theirs(ours));
+    assert_eq!(store.pin_id_space(ours).await.unwrap(), Pinned::Ours);
+}
