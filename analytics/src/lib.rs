@@ -20,7 +20,7 @@ pub mod consumer;
 pub mod enrich;
 #[cfg(feature = "consumer")]
 pub mod fold;
-#[cfg(all(feature = "click-log", feature = "enrich"))]
+#[cfg(feature = "click-log")]
 pub mod local;
 #[cfg(feature = "consumer")]
 pub mod rollups;
