@@ -1,6 +1,6 @@
 //! Settings: a flag and an environment variable of one name for each, read once, checked before anything starts.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::{Path, PathBuf}, str::FromStr, time::Duration};
 
 use actix_http::header::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -139,8 +139,8 @@ pub struct SqliteUrl(Option<PathBuf>);
 
 impl SqliteUrl {
     /// The file's path; `name` is what it is called in the data directory.
-    pub fn path(&self, settings: &Settings, name: &str) -> PathBuf {
-        self.0.clone().unwrap_or_else(|| settings.data_dir.join(name))
+    pub fn path(&self, data_dir: &Path, name: &str) -> PathBuf {
+        self.0.clone().unwrap_or_else(|| data_dir.join(name))
     }
 }
 

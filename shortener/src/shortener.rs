@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    allocator::{Allocator, NoCode},
+    allocator::{Allocator, NoCodes},
     clock,
     code::Code,
     destination::{Destination, Home},
@@ -78,7 +78,7 @@ pub enum LinkError {
     #[error("The link is being changed by others all the time. Please try again.")]
     ChangedMeanwhile,
     #[error(transparent)]
-    NoCode(#[from] NoCode),
+    NoCodes(#[from] NoCodes),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -86,13 +86,13 @@ pub enum LinkError {
 /// The use cases, over the store, the allocator and the cache of redirects.
 pub struct Shortener {
     store: Arc<dyn Store>,
-    allocator: Arc<Allocator>,
+    allocator: Allocator,
     cache: Arc<Cache>,
     home: Home,
 }
 
 impl Shortener {
-    pub fn new(store: Arc<dyn Store>, allocator: Arc<Allocator>, cache: Arc<Cache>, home: Home) -> Self {
+    pub fn new(store: Arc<dyn Store>, allocator: Allocator, cache: Arc<Cache>, home: Home) -> Self {
         Shortener { store, allocator, cache, home }
     }
 

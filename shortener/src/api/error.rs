@@ -158,7 +158,7 @@ impl From<LinkError> for ApiError {
             }
             LinkError::IdempotencyKeyReused => ApiError::unprocessable(error.to_string()),
             LinkError::ChangedMeanwhile => ApiError::conflict(error.to_string()),
-            LinkError::NoCode(_) => {
+            LinkError::NoCodes(_) => {
                 tracing::warn!(%error, "no code for a new link");
                 ApiError::unavailable("No code is ready for a new link at the moment. Please try again.")
             }

@@ -19,7 +19,7 @@ use error::{ApiError, Code};
 
 /// What the handlers work with.
 pub struct Api {
-    pub shortener: Arc<Shortener>,
+    pub shortener: Shortener,
     pub queries: Arc<dyn Queries>,
     pub codec: Arc<Codec>,
 }
