@@ -1,0 +1,73 @@
+//! The end: hands claimed blocks back at their next unused ids, and then the leases.
+//!
+//! In this order: a block leased again while its claim is still ours would be refused to whoever gets it, and be lost.
+
+use token_service::{LeaseId, Usage};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    CloseError, Shared,
+    backoff::Backoff,
+    book::ClaimedBlock,
+    leasing::{failed, is_final, within},
+    metrics::Operation,
+};
+
+/// Runs when nothing is claimed or leased any more, and the queue is closed.
+pub(super) async fn drain(shared: &Shared) -> Result<(), CloseError> {
+    let (claimed, leases) = {
+        let mut book = shared.book.lock();
+        (book.left_over(shared.ready.take_rest()), book.held_leases())
+    };
+    let (mut blocks_kept, mut leases_kept) = (0, 0);
+    for block in claimed {
+        blocks_kept += usize::from(!hand_back(shared, block).await);
+    }
+    for (lease, usage) in leases {
+        leases_kept += usize::from(!give_back(shared, lease, usage).await);
+    }
+    if blocks_kept + leases_kept == 0 {
+        return Ok(());
+    }
+    Err(CloseError::NotHandedBack { blocks: blocks_kept, leases: leases_kept })
+}
+
+/// Whether the block is no longer ours.
+async fn hand_back(shared: &Shared, claimed: ClaimedBlock) -> bool {
+    let ClaimedBlock { block, first_unused } = claimed;
+    let options = &shared.options;
+    let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
+    for _ in 0..options.hand_back_attempts {
+        let call = shared.claims.hand_back(block.block, shared.owner, first_unused);
+        match timeout(options.claim_timeout, call).await {
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => {
+                tracing::error!(block = block.block.0, "a claimed block was not ours when it was to be handed back");
+                return true;
+            }
+            Ok(Err(error)) => tracing::warn!(block = block.block.0, %error, "a block could not be handed back"),
+            Err(_) => tracing::warn!(block = block.block.0, "handing a block back was not answered in time"),
+        }
+        sleep(backoff.pause()).await;
+    }
+    false
+}
+
+/// Whether the lease is no longer ours.
+async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage) -> bool {
+    let options = &shared.options;
+    let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
+    for _ in 0..options.hand_back_attempts {
+        match within(options.lease_call_timeout, shared.leases.give_back(lease, shared.owner, usage)).await {
+            Ok(()) => return true,
+            Err(error) => {
+                failed(Operation::GiveBack, Some(lease), &error);
+                if is_final(&error) {
+                    return true;
+                }
+            }
+        }
+        sleep(backoff.pause()).await;
+    }
+    false
+}
