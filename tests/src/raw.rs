@@ -29,9 +29,7 @@ pub fn exchange(addr: SocketAddr, request: &[u8]) -> Result<Answer> {
     let mut stream = connect(addr)?;
     // The server may answer, and close, before it has read everything.
     match stream.write_all(request) {
-        Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
-            Err(error.into())
-        }
+        Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Err(error.into()),
         _ => answer(&mut stream, request.starts_with(b"HEAD ")),
     }
 }
