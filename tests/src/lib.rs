@@ -1,1 +1,14 @@
-//! What the tests share: the binaries, started, driven and killed as a user would.
+//! What the tests share: the real binary, started, driven and killed as a user would.
+//!
+//! Nothing here knows how Septet is built: it sees the command line, two ports, two streams of text and an exit status.
+
+pub mod bench;
+pub mod binary;
+pub mod browser;
+pub mod client;
+pub mod http1;
+pub mod lines;
+pub mod logs;
+pub mod raw;
+pub mod septet;
+pub mod wait;

@@ -1,0 +1,145 @@
+//! What a process has used, as the kernel accounts for it.
+
+use std::{collections::BTreeMap, fs};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Kernel clock ticks in a second, as `/proc` counts on Linux (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Bytes in a kilobyte of `/proc/PID/status`.
+const STATUS_KB: u64 = 1024;
+
+/// Totals since the process began.
+#[derive(Debug, Clone)]
+pub struct Usage {
+    /// Nanoseconds on a CPU, by thread id. From the scheduler's own sums, which are exact where ticks are samples.
+    threads: BTreeMap<u32, (String, u64)>,
+    minor_faults: u64,
+    major_faults: u64,
+}
+
+/// What was used between two moments.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Spent {
+    /// Seconds on a CPU, by thread name; threads of one name together.
+    pub cpu_s_by_thread: BTreeMap<String, f64>,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+}
+
+impl Usage {
+    /// Of the process `pid`, all its threads.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn of(pid: u32) -> Result<Self> {
+        let mut threads = BTreeMap::new();
+        for entry in fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")? {
+            let dir = entry?.path();
+            // A thread may end in between: what it used is then lost, as that of every ended thread is.
+            let (Ok(name), Ok(schedstat)) =
+                (fs::read_to_string(dir.join("comm")), fs::read_to_string(dir.join("schedstat")))
+            else {
+                continue;
+            };
+            let tid = dir.file_name().and_then(|name| name.to_str()?.parse().ok()).context("a thread id")?;
+            let on_cpu_ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).context("schedstat")?;
+            threads.insert(tid, (name.trim_end().to_owned(), on_cpu_ns));
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name in parentheses may hold spaces; state is the first field behind it. See proc_pid_stat(5).
+        let fields: Vec<&str> = stat.rsplit_once(") ").context("stat")?.1.split(' ').collect();
+        let number = |index: usize| fields.get(index).and_then(|field| field.parse().ok()).context("stat");
+        Ok(Self { threads, minor_faults: number(7)?, major_faults: number(9)? })
+    }
+
+    /// What was used since `before`.
+    pub fn since(&self, before: &Self) -> Spent {
+        let mut cpu_s_by_thread = BTreeMap::new();
+        for (tid, (name, on_cpu_ns)) in &self.threads {
+            let before_ns = before.threads.get(tid).map_or(0, |(_, ns)| *ns);
+            *cpu_s_by_thread.entry(name.clone()).or_insert(0.0) += on_cpu_ns.saturating_sub(before_ns) as f64 / 1e9;
+        }
+        Spent {
+            cpu_s_by_thread,
+            minor_faults: self.minor_faults - before.minor_faults,
+            major_faults: self.major_faults - before.major_faults,
+        }
+    }
+}
+
+impl Spent {
+    /// Seconds on a CPU, all threads together.
+    pub fn cpu_s(&self) -> f64 {
+        self.cpu_s_by_thread.values().sum()
+    }
+}
+
+/// Seconds that `core` was busy since the machine began, whoever kept it: interrupts too, which no process is charged for.
+///
+/// # Errors
+/// When there is no such core.
+pub fn core_busy_s(core: usize) -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().find_map(|line| line.strip_prefix(&format!("cpu{core} "))).context("no such core")?;
+    let ticks: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    // user, nice, system, (idle, iowait,) irq, softirq: see proc_stat(5).
+    let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|field| ticks.get(*field)).sum();
+    Ok(busy as f64 / TICKS_PER_SECOND)
+}
+
+/// Bytes of memory that `pid` holds right now: all, and without what is mapped from files or shared.
+///
+/// # Errors
+/// When it has ended.
+pub fn resident_bytes(pid: u32) -> Result<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a process with memory")?;
+        let kb = line.trim().trim_end_matches(" kB").parse::<u64>()?;
+        anyhow::Ok(kb * STATUS_KB)
+    };
+    Ok((field("VmRSS:")?, field("RssAnon:")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{hint::black_box, process, sync::mpsc, thread, time::Instant};
+
+    use super::*;
+
+    #[test]
+    fn work_is_charged_to_the_thread_that_did_it() {
+        let before = Usage::of(process::id()).unwrap();
+        let (done, is_done) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        let worker = thread::Builder::new().name("hard-worker".into());
+        let worker = worker
+            .spawn(move || {
+                let began = Instant::now();
+                let mut x = 1u64;
+                while began.elapsed().as_millis() < 50 {
+                    x = black_box(x.wrapping_mul(31));
+                }
+                done.send(()).unwrap();
+                may_end.recv().ok();
+            })
+            .unwrap();
+        is_done.recv().unwrap();
+        let spent = Usage::of(process::id()).unwrap().since(&before);
+        let worked_s = spent.cpu_s_by_thread["hard-worker"];
+        assert!(worked_s > 0.001 && worked_s < 0.06, "{spent:?}");
+        drop(end);
+        worker.join().unwrap();
+    }
+
+    #[test]
+    fn memory_and_cores_are_read() {
+        let (all, anonymous) = resident_bytes(process::id()).unwrap();
+        assert!(anonymous > 0 && anonymous <= all);
+        assert!(core_busy_s(0).unwrap() > 0.0);
+        assert!(core_busy_s(100_000).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! The benchmark: what a redirect, a creation and a cached link cost, measured on the real binary over loopback.
+//!
+//! `links` makes the links once; `redirects` and `memory` use them; `creations` makes its own. Each prints a table, and
+//! writes it with the raw figures when `--out` names a file.
+
+mod creations;
+mod links;
+mod memory;
+mod redirects;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use septet_tests::{
+    bench::pin,
+    septet::{Septet, Setup},
+};
+
+#[derive(Debug, Parser)]
+#[command(name = "septet-bench", version, about = "What a redirect, a creation and a cached link cost")]
+struct Cli {
+    #[command(subcommand)]
+    subject: Subject,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subject {
+    /// Makes the links that `redirects` and `memory` use, through the API
+    Links(links::Settings),
+    /// CPU time and latency of a cached redirect, beside nginx, in turn
+    Redirects(redirects::Settings),
+    /// Durable creations a second through the API
+    Creations(creations::Settings),
+    /// Memory for each cached link
+    Memory(memory::Settings),
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Keep-alive connections of the load client
+    #[arg(long, global = true, default_value_t = 64)]
+    connections: usize,
+    /// A flag for septet, as NAME=VALUE; may be repeated
+    #[arg(long, global = true, value_parser = flag)]
+    septet_flag: Vec<Flag>,
+    /// Writes FILE.md and FILE.json
+    #[arg(long, global = true, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// A flag of septet and its value.
+type Flag = (String, String);
+
+fn flag(text: &str) -> Result<Flag, String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((format!("--{}", name.trim_start_matches("--")), value.to_owned()))
+}
+
+/// A septet on `data_dir`, on `core` alone if it names one.
+fn start(data_dir: &std::path::Path, flags: &[Flag], core: Option<usize>) -> Result<Septet> {
+    let setup = flags.iter().fold(Setup::new(data_dir), |setup, (name, value)| setup.flag(name, value));
+    match core {
+        Some(core) => pin::on_core(core, || setup.start()).with_context(|| format!("core {core}")),
+        None => Ok(setup.start()),
+    }
+}
+
+fn main() -> Result<()> {
+    let Cli { subject, common } = Cli::parse();
+    match subject {
+        Subject::Links(settings) => links::run(&settings, &common),
+        Subject::Redirects(settings) => redirects::run(&settings, &common),
+        Subject::Creations(settings) => creations::run(&settings, &common),
+        Subject::Memory(settings) => memory::run(&settings, &common),
+    }
+}
