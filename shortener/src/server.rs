@@ -1,6 +1,6 @@
 //! The public port: the front that answers keys, and the application behind it.
 
-use std::{future::ready, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{HttpService, KeepAlive};
 use actix_server::Server;

@@ -1,7 +1,7 @@
 //! `/api/links`: make, find, list, count, change, delete.
 
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use analytics::query::{Queries, Totals};
+use analytics::query::Totals;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};

@@ -3,10 +3,11 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use actix_web::{HttpResponse, ResponseError, http::header, middleware::from_fn, web};
-use analytics::query::Queries;
+use ::analytics::query::Queries;
 
 use crate::{code::Codec, shortener::Shortener};
 
+mod analytics;
 pub mod auth;
 mod body;
 pub mod error;
@@ -39,6 +40,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::scope("/api")
                 .wrap(from_fn(auth::require))
                 .configure(links::configure)
+                .configure(analytics::configure)
                 .default_service(web::to(no_such_address)),
         )
         .default_service(web::to(no_such_address));

@@ -80,7 +80,7 @@ pub struct LinkView {
 
 impl LinkView {
     pub fn new(link: &Link, totals: Totals, home: &Home, codec: &Codec) -> Self {
-        let short_link = format!("{}/{}", home.as_str(), link.key.to_path());
+        let short_link = short_link(link, home);
         LinkView {
             id: public_id(link, codec),
             domain: home.domain(),
@@ -136,6 +136,11 @@ impl LinkView {
             redirect_status: link.redirect_status.into(),
         }
     }
+}
+
+/// What people open.
+pub fn short_link(link: &Link, home: &Home) -> String {
+    format!("{}/{}", home.as_str(), link.key.to_path())
 }
 
 /// What a link is called by programs. Ids themselves are never shown: they would tell how many links there are.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use actix_http::{
-    Method, Request, Response, StatusCode,
+    HttpMessage, Method, Request, Response, StatusCode,
     body::BoxBody,
     header::{self, HeaderName, HeaderValue},
 };
