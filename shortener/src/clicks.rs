@@ -8,7 +8,7 @@ use std::{
 use analytics::{
     click_log::{self, ClickLogs},
     consumer::{Consumer, ConsumerOptions},
-    enrich::{EnrichSettings, Enricher, FileSalts},
+    enrich::{EnrichSettings, Enricher, salts::FileSalts},
     local::{self, LocalStream},
     rollups::Rollups,
     stream::Source,
