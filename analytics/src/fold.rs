@@ -1,5 +1,5 @@
 //! The fold: clicks into rollup rows, each exactly once. Pure: no I/O, no clock; the same clicks in the same order lead to
-//! the same bytes.
+//! the same rows.
 //!
 //! Two marks keep a click from counting twice. A row's watermark is the sequence number up to which it has counted: a row that became
 //! durable before a crash, though the progress did not, skips what it holds already. The progress keeps the highest offset of each
@@ -27,7 +27,7 @@ pub struct Rows {
 /// What became of a click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folded {
-    /// It counts; in `capped` row's dimensions its value went to `(other)`.
+    /// It counts; `capped` of its values, over all rows and dimensions, went to `(other)`.
     Counted { capped: u64 },
     /// Its sequence number lies at or below the watermark.
     Replayed,

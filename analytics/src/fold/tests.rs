@@ -234,7 +234,7 @@ proptest! {
         }
         prop_assert_eq!(plain(&durable), Plain::count(clicks.clone()));
 
-        // What it holds is what a fold without a crash holds, byte for byte: a late writer cannot write anything else.
+        // What it holds is what a fold without a crash holds: a late writer cannot write anything else.
         let (mut progress, mut rows) = (Progress::default(), Rows::default());
         for sequence in 0..partition.len() {
             fold(&mut progress, &mut rows, &at(sequence));

@@ -78,6 +78,11 @@ impl<'a> Grouped<'a> {
 }
 
 impl DayRow {
+    /// One that has counted up to `watermark`, its parts to be [decoded](DayRow::decode).
+    pub fn at(watermark: u64) -> DayRow {
+        DayRow { watermark, ..DayRow::default() }
+    }
+
     /// The values of a dimension.
     pub fn values(&self, dimension: Dimension) -> &Values {
         &self.values[dimension as usize]

@@ -30,7 +30,7 @@ impl Dimension {
     }
 }
 
-/// The values of one dimension, in the order in which they first came: so two folds of the same clicks hold the same bytes.
+/// The values of one dimension, in the order in which they first came: two folds of the same clicks are equal.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     entries: Vec<(Text, Slots)>,

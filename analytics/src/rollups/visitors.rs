@@ -99,7 +99,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
-        // A row that was written, read and added to must hold what a row that stayed in memory holds.
+        // A row that was written, read and added to holds the visitors of a row that stayed in memory (in its bytes, coupons may stand in
+        // another order). Seen to fail when a sketch is read back empty.
         #[test]
         fn goes_on_after_a_round_trip_as_if_there_was_none(before in 0..3_000_u64, after in 0..3_000_u64) {
             let mut stayed = visitors(0..before);
@@ -108,7 +109,7 @@ mod tests {
                 stayed.add(hash(n));
                 read.add(hash(n));
             }
-            prop_assert_eq!(read.to_bytes(), stayed.to_bytes());
+            prop_assert_eq!(count(&[read]), count(&[stayed]));
         }
     }
 }
