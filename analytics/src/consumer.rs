@@ -1,1 +1,296 @@
-//! consumer
+//! The consumer: takes clicks from a stream, folds them, writes the rows. One task, one stream, any number of sources.
+//!
+//! It never drops a click and never folds one twice: what it could not write it writes again, the same absolute values, until
+//! the store takes them, and meanwhile takes nothing from the stream. What waits there is the stream's to bound.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    fold::{Folded, Rows, fold, touched},
+    rollups::{Changes, DayRow, Rollups},
+    stream::{Batch, ClickStream, Progress, Source},
+};
+
+mod cache;
+mod retry;
+
+use cache::RowCache;
+use retry::{Trouble, until_done};
+
+/// How much the consumer takes on, and how soon it writes.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// Clicks are committed at the latest this long after they came from the stream.
+    pub commit_interval: Duration,
+    /// Clicks taken from the stream at once.
+    pub batch_clicks_max: usize,
+    /// Clicks folded before a commit, at most (and one batch more).
+    pub commit_clicks_max: usize,
+    /// Bytes of rows changed before a commit, at most about (and one batch's rows more).
+    pub commit_bytes_max: usize,
+    /// Bytes of unchanged rows kept in memory, about, so that they need not be read again. A row that does not fit is forgotten: it
+    /// was written before.
+    pub cache_bytes_max: usize,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        ConsumerOptions {
+            commit_interval: Duration::from_millis(400),
+            batch_clicks_max: 4_096,
+            commit_clicks_max: 32_768,
+            commit_bytes_max: 64 << 20,
+            cache_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// How long the stream may wait for a first click; so long it takes to hear of the shutdown.
+const POLL_WAIT: Duration = Duration::from_millis(250);
+
+/// The same while draining, when clicks no longer come from outside.
+const DRAIN_WAIT: Duration = Duration::from_millis(10);
+
+/// What a click adds to the rows it changes, in bytes, for the estimate of what waits to be written.
+const CLICK_BYTES: usize = 512;
+
+/// Folds what a stream delivers into a store.
+pub struct Consumer {
+    store: Arc<dyn Rollups>,
+    options: ConsumerOptions,
+    cache: RowCache,
+    /// As many as the stream has sources: partitions of a topic, or one.
+    sources: HashMap<Source, Counting>,
+    /// When the first click that is not committed was folded.
+    uncommitted_since: Option<Instant>,
+    uncommitted_clicks: usize,
+    uncommitted_bytes: usize,
+}
+
+/// A source being counted.
+struct Counting {
+    /// Names it in the cache.
+    number: u32,
+    progress: Progress,
+    /// The rows changed since the last commit.
+    rows: Rows,
+    changed: bool,
+    /// Committed, and the stream not told yet.
+    unreleased: bool,
+    /// The earliest click since the last commit, in Unix milliseconds.
+    oldest_ms: Option<i64>,
+}
+
+impl Consumer {
+    /// Consumes until `shutdown` is ready, then drains the stream, commits, and ends. A store or a stream that fails is asked
+    /// again for ever, at the end too: the deadline is the caller's, and dropping this future at any moment loses nothing, as what was not
+    /// committed was not released.
+    pub async fn run(
+        mut stream: Box<dyn ClickStream>,
+        store: Arc<dyn Rollups>,
+        options: ConsumerOptions,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        describe();
+        tokio::pin!(shutdown);
+        let mut consumer = Consumer::new(store, options);
+        let mut trouble = Trouble::new("stream");
+        let mut draining = false;
+        loop {
+            draining = draining || is_ready(&mut shutdown).await;
+            match stream.next(consumer.options.batch_clicks_max, consumer.wait(draining)).await {
+                Ok(batch) => {
+                    trouble.over();
+                    consumer.count(batch).await;
+                }
+                Err(error) => sleep(trouble.met(&error)).await,
+            }
+            if draining || consumer.is_due() {
+                consumer.commit().await;
+                consumer.release(stream.as_mut()).await;
+            }
+            if draining && stream.is_drained().await {
+                return;
+            }
+        }
+    }
+
+    fn new(store: Arc<dyn Rollups>, options: ConsumerOptions) -> Consumer {
+        Consumer {
+            store,
+            cache: RowCache::new(options.cache_bytes_max),
+            options,
+            sources: HashMap::new(),
+            uncommitted_since: None,
+            uncommitted_clicks: 0,
+            uncommitted_bytes: 0,
+        }
+    }
+
+    fn wait(&self, draining: bool) -> Duration {
+        let longest = if draining { DRAIN_WAIT } else { POLL_WAIT };
+        match self.uncommitted_since {
+            Some(since) => longest.min(self.options.commit_interval.saturating_sub(since.elapsed())),
+            None => longest,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.uncommitted_clicks >= self.options.commit_clicks_max
+            || self.uncommitted_bytes >= self.options.commit_bytes_max
+            || self.uncommitted_since.is_some_and(|since| since.elapsed() >= self.options.commit_interval)
+    }
+
+    /// Folds a batch into rows in memory.
+    async fn count(&mut self, batch: Batch) {
+        if batch.clicks.is_empty() && batch.gone.is_empty() {
+            return;
+        }
+        self.open(&batch.source).await;
+        self.load(&batch).await;
+        let counting = self.sources.get_mut(&batch.source).expect("it was opened just now");
+        let (mut counted, mut replayed, mut duplicate, mut values_capped) = (0, 0, 0, 0);
+        for sequenced in &batch.clicks {
+            match fold(&mut counting.progress, &mut counting.rows, sequenced) {
+                Folded::Counted { capped } => {
+                    counted += 1;
+                    values_capped += capped;
+                    let at_ms = sequenced.click.at_ms;
+                    counting.oldest_ms = Some(counting.oldest_ms.map_or(at_ms, |oldest| oldest.min(at_ms)));
+                }
+                Folded::Replayed => replayed += 1,
+                Folded::Duplicate => duplicate += 1,
+            }
+        }
+        for log in &batch.gone {
+            counting.progress.logs.remove(log);
+        }
+        counting.changed = true;
+        self.uncommitted_since.get_or_insert_with(Instant::now);
+        self.uncommitted_clicks += batch.clicks.len();
+        self.uncommitted_bytes += batch.clicks.len() * CLICK_BYTES;
+
+        counter!("septet_clicks_folded_total").increment(counted);
+        counter!("septet_clicks_skipped_total", "reason" => "replayed").increment(replayed);
+        counter!("septet_clicks_skipped_total", "reason" => "duplicate").increment(duplicate);
+        counter!("septet_rollup_values_capped_total").increment(values_capped);
+    }
+
+    /// Learns what has been counted of a source, when it first delivers.
+    async fn open(&mut self, source: &Source) {
+        if self.sources.contains_key(source) {
+            return;
+        }
+        let progress = until_done("progress", || self.store.progress(source)).await;
+        let number = u32::try_from(self.sources.len()).expect("a stream has fewer sources than 2^32");
+        let counting =
+            Counting { number, progress, rows: Rows::default(), changed: false, unreleased: false, oldest_ms: None };
+        self.sources.insert(source.clone(), counting);
+    }
+
+    /// Brings the rows that the batch touches into memory: from the cache, or else from the store.
+    async fn load(&mut self, batch: &Batch) {
+        let counting = self.sources.get_mut(&batch.source).expect("it was opened just now");
+        let Rows { days, totals } = &mut counting.rows;
+        let (mut days_missing, mut totals_missing) = (Vec::new(), Vec::new());
+        for (subject, day) in batch.clicks.iter().flat_map(|sequenced| touched(&sequenced.click)) {
+            days.entry((subject, day)).or_insert_with(|| {
+                let row = self.cache.take_day(counting.number, subject, day).unwrap_or_else(|| {
+                    days_missing.push((subject, day));
+                    DayRow::default()
+                });
+                self.uncommitted_bytes += row.bytes();
+                row
+            });
+            totals.entry(subject).or_insert_with(|| {
+                self.cache.take_total(counting.number, subject).unwrap_or_else(|| {
+                    totals_missing.push(subject);
+                    Default::default()
+                })
+            });
+        }
+        if !days_missing.is_empty() {
+            let rows = until_done("read", || self.store.days(&batch.source, &days_missing)).await;
+            self.uncommitted_bytes += rows.iter().map(DayRow::bytes).sum::<usize>();
+            counter!("septet_rollup_rows_read_total").increment(rows.len() as u64);
+            days.extend(days_missing.into_iter().zip(rows));
+        }
+        if !totals_missing.is_empty() {
+            let rows = until_done("read", || self.store.source_totals(&batch.source, &totals_missing)).await;
+            totals.extend(totals_missing.into_iter().zip(rows));
+        }
+    }
+
+    /// Writes what changed, however often it takes.
+    async fn commit(&mut self) {
+        for (source, counting) in self.sources.iter_mut().filter(|(_, counting)| counting.changed) {
+            let changes = Changes {
+                days: counting.rows.days.drain().map(|((subject, day), row)| (subject, day, row)).collect(),
+                totals: counting.rows.totals.drain().collect(),
+            };
+            let began = Instant::now();
+            until_done("commit", || self.store.commit(source, &changes, &counting.progress)).await;
+            histogram!("septet_rollup_commit_seconds").record(began.elapsed());
+            counter!("septet_rollup_rows_written_total").increment((changes.days.len() + changes.totals.len()) as u64);
+            if let Some(oldest_ms) = counting.oldest_ms.take() {
+                histogram!("septet_click_lag_seconds").record((now_ms() - oldest_ms).max(0) as f64 / 1e3);
+            }
+            gauge!("septet_progress_logs", "source" => source.0.clone()).set(counting.progress.logs.len() as f64);
+            counting.changed = false;
+            counting.unreleased = true;
+            self.cache.put(counting.number, changes);
+        }
+        self.uncommitted_since = None;
+        self.uncommitted_clicks = 0;
+        self.uncommitted_bytes = 0;
+        gauge!("septet_rollup_cache_bytes").set(self.cache.bytes() as f64);
+    }
+
+    /// Tells the stream what may be forgotten. If it fails it is told again after the next commit.
+    async fn release(&mut self, stream: &mut dyn ClickStream) {
+        for (source, counting) in self.sources.iter_mut().filter(|(_, counting)| counting.unreleased) {
+            match stream.release(source, &counting.progress).await {
+                Ok(()) => counting.unreleased = false,
+                Err(error) => {
+                    counter!("septet_consumer_failures_total", "step" => "release").increment(1);
+                    tracing::debug!(%error, source = source.0, "clicks could not be released; trying again");
+                }
+            }
+        }
+    }
+}
+
+async fn is_ready(future: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+    tokio::select! {
+        biased;
+        () = future => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+fn describe() {
+    describe_counter!("septet_clicks_folded_total", "Clicks counted.");
+    describe_counter!("septet_clicks_skipped_total", "Clicks that came again, by why they were known.");
+    describe_counter!("septet_rollup_values_capped_total", "Values of clicks that were counted as (other).");
+    describe_counter!("septet_rollup_rows_read_total", "Days read because they were not in memory, new ones included.");
+    describe_counter!("septet_rollup_rows_written_total", "Days and totals written.");
+    describe_counter!("septet_consumer_failures_total", "Failed attempts, by what was attempted; each is repeated.");
+    describe_histogram!("septet_rollup_commit_seconds", "From a commit's first attempt to its success.");
+    describe_histogram!("septet_click_lag_seconds", "From the earliest click of a commit to the commit.");
+    describe_gauge!("septet_rollup_cache_bytes", "Unchanged rows in memory, about.");
+    describe_gauge!("septet_progress_logs", "Click logs whose offsets are kept, by source.");
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub mod click_log;
 pub mod conformance;
 #[cfg(feature = "consumer")]
 pub mod consumer;
+#[cfg(feature = "consumer")]
+pub mod engine;
 #[cfg(feature = "enrich")]
 pub mod enrich;
 #[cfg(feature = "consumer")]

@@ -10,8 +10,11 @@ use crate::{
 };
 
 pub mod row;
+pub mod slots;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod values;
+pub mod visitors;
 
 pub use row::{DayRow, TotalRow};
 
@@ -27,6 +30,30 @@ pub enum Subject {
 /// A day in UTC: days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub i32);
+
+impl Day {
+    /// The day of a time in Unix milliseconds; a time beyond some million years is taken for the nearest day there is.
+    pub fn of(at_ms: i64) -> Day {
+        let days = at_ms.div_euclid(DAY_MS);
+        Day(i32::try_from(days).unwrap_or(if days < 0 { i32::MIN } else { i32::MAX }))
+    }
+
+    /// The quarter-hour of its day in which a time lies, in Unix milliseconds.
+    pub fn slot_of(at_ms: i64) -> u8 {
+        (at_ms.rem_euclid(DAY_MS) / SLOT_MS) as u8
+    }
+
+    /// When it begins, in Unix milliseconds.
+    pub fn start_ms(self) -> i64 {
+        i64::from(self.0) * DAY_MS
+    }
+}
+
+/// A day in UTC.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// A quarter-hour: the finest time that is kept.
+pub const SLOT_MS: i64 = DAY_MS / slots::SLOTS_PER_DAY as i64;
 
 /// Which part of the rows a question needs: a store reads no more than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,1 +1,198 @@
-//! rollups/sqlite
+//! Rollups in a SQLite file: one writer, a few readers, rows and progress in one transaction.
+
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
+
+use crate::{
+    click::LogId,
+    query::{Dimension, Totals},
+    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow},
+    stream::{Progress, Source},
+};
+
+mod open;
+mod write;
+
+pub use open::{OpenError, QUICK_CHECK_BYTES_MAX};
+
+/// Rollups in a file of their own. Made, migrated and checked by [`open`](SqliteRollups::open).
+///
+/// A commit is one transaction, synced to the disk before it is answered.
+#[derive(Debug, Clone)]
+pub struct SqliteRollups {
+    /// One connection: SQLite has one writer at a time.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteRollups {
+    /// Opens the file, or makes it.
+    pub async fn open(path: &Path) -> Result<SqliteRollups, OpenError> {
+        let (writer, readers) = open::pools(path).await?;
+        Ok(SqliteRollups { writer, readers })
+    }
+
+    /// Closes the file: afterwards everything fails.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The column of a part.
+fn column(part: Part) -> &'static str {
+    match part {
+        Part::Clicks => "clicks",
+        Part::Visitors => "visitors",
+        Part::Values(dimension) => match dimension {
+            Dimension::Continent => "continent",
+            Dimension::Country => "country",
+            Dimension::Region => "region",
+            Dimension::City => "city",
+            Dimension::Device => "device",
+            Dimension::Browser => "browser",
+            Dimension::Os => "os",
+            Dimension::Referer => "referer",
+            Dimension::Link => "link",
+        },
+    }
+}
+
+/// How a subject is stored. Ids of links lie below 62^7, so none is mistaken for [`Subject::All`].
+fn subject_to_sql(subject: Subject) -> i64 {
+    match subject {
+        Subject::All => -1,
+        Subject::Link(id) => id as i64,
+    }
+}
+
+/// A number that is stored as it is and compared there: a sequence number, an offset or a count.
+fn to_sql(number: u64) -> Result<i64, RollupsError> {
+    i64::try_from(number).map_err(RollupsError::of)
+}
+
+impl RollupsError {
+    fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        RollupsError(error.into())
+    }
+}
+
+impl From<sqlx::Error> for RollupsError {
+    fn from(error: sqlx::Error) -> Self {
+        RollupsError::of(error)
+    }
+}
+
+fn day_row(row: &SqliteRow, parts: &[Part]) -> Result<DayRow, RollupsError> {
+    let mut day = DayRow::at(row.try_get::<i64, _>("watermark")? as u64);
+    for &part in parts {
+        day.decode(part, row.try_get(column(part))?).map_err(RollupsError::of)?;
+    }
+    Ok(day)
+}
+
+#[async_trait]
+impl Rollups for SqliteRollups {
+    async fn progress(&self, source: &Source) -> Result<Progress, RollupsError> {
+        let mut transaction = self.readers.begin().await?;
+        let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM progress WHERE source = ?")
+            .bind(&source.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let logs: Vec<(i64, i64)> = sqlx::query_as(r#"SELECT log, "offset" FROM progress_logs WHERE source = ?"#)
+            .bind(&source.0)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let logs: BTreeMap<_, _> = logs.into_iter().map(|(log, offset)| (LogId(log as u64), offset as u64)).collect();
+        Ok(Progress { watermark: watermark.unwrap_or(0) as u64, logs })
+    }
+
+    async fn days(&self, source: &Source, keys: &[(Subject, Day)]) -> Result<Vec<DayRow>, RollupsError> {
+        let mut rows = vec![DayRow::default(); keys.len()];
+        let keys: Vec<_> = keys.iter().map(|(subject, day)| (subject_to_sql(*subject), day.0)).collect();
+        let found = sqlx::query(
+            "SELECT k.key AS place, d.* FROM json_each(?) AS k CROSS JOIN days AS d
+             ON d.subject = k.value ->> 0 AND d.day = k.value ->> 1 AND d.source = ?",
+        )
+        .bind(serde_json::to_string(&keys).map_err(RollupsError::of)?)
+        .bind(&source.0)
+        .fetch_all(&self.readers)
+        .await?;
+        for row in &found {
+            rows[row.try_get::<i64, _>("place")? as usize] = day_row(row, &Part::ALL)?;
+        }
+        Ok(rows)
+    }
+
+    async fn source_totals(&self, source: &Source, subjects: &[Subject]) -> Result<Vec<TotalRow>, RollupsError> {
+        let mut rows = vec![TotalRow::default(); subjects.len()];
+        let found: Vec<(i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(
+            "SELECT k.key, t.watermark, t.clicks, t.bots, t.last_ms FROM json_each(?) AS k CROSS JOIN totals AS t
+             ON t.subject = k.value AND t.source = ?",
+        )
+        .bind(subjects_json(subjects)?)
+        .bind(&source.0)
+        .fetch_all(&self.readers)
+        .await?;
+        for (place, watermark, clicks, bots, last_ms) in found {
+            let (watermark, clicks, bots) = (watermark as u64, clicks as u64, bots as u64);
+            rows[place as usize] = TotalRow { watermark, clicks, bots, last_ms };
+        }
+        Ok(rows)
+    }
+
+    async fn commit(&self, source: &Source, changes: &Changes, progress: &Progress) -> Result<(), RollupsError> {
+        write::commit(&self.writer, source, changes, progress).await
+    }
+
+    async fn read(
+        &self,
+        subject: Subject,
+        days: RangeInclusive<Day>,
+        part: Part,
+    ) -> Result<Vec<(Day, DayRow)>, RollupsError> {
+        let column = column(part);
+        let found = sqlx::query(AssertSqlSafe(format!(
+            "SELECT day, watermark, {column} FROM days WHERE subject = ? AND day BETWEEN ? AND ?"
+        )))
+        .bind(subject_to_sql(subject))
+        .bind(days.start().0)
+        .bind(days.end().0)
+        .fetch_all(&self.readers)
+        .await?;
+        found.iter().map(|row| Ok((Day(row.try_get("day")?), day_row(row, &[part])?))).collect()
+    }
+
+    async fn totals(&self, subjects: &[Subject]) -> Result<Vec<Totals>, RollupsError> {
+        let mut totals = vec![Totals::default(); subjects.len()];
+        let found: Vec<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
+            "SELECT k.key, sum(t.clicks), sum(t.bots), max(t.last_ms) FROM json_each(?) AS k CROSS JOIN totals AS t
+             ON t.subject = k.value GROUP BY k.key",
+        )
+        .bind(subjects_json(subjects)?)
+        .fetch_all(&self.readers)
+        .await?;
+        for (place, clicks, bots, last_ms) in found {
+            totals[place as usize] = Totals { clicks: clicks as u64, bots: bots as u64, last_ms };
+        }
+        Ok(totals)
+    }
+
+    async fn first_day(&self, subject: Subject) -> Result<Option<Day>, RollupsError> {
+        let day: Option<i32> = sqlx::query_scalar("SELECT min(day) FROM days WHERE subject = ?")
+            .bind(subject_to_sql(subject))
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(day.map(Day))
+    }
+}
+
+fn subjects_json(subjects: &[Subject]) -> Result<String, RollupsError> {
+    let subjects: Vec<_> = subjects.iter().map(|subject| subject_to_sql(*subject)).collect();
+    serde_json::to_string(&subjects).map_err(RollupsError::of)
+}
+
+#[cfg(test)]
+mod tests;

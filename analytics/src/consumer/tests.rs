@@ -1,0 +1,318 @@
+//! The consumer between a stream and a store that fail as they are told. Time is paused: no test waits.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::RangeInclusive,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use super::*;
+use crate::{
+    click::{Click, LogId, Place},
+    query::Totals,
+    rollups::{Day, Part, RollupsError, Subject, TotalRow},
+    stream::{Sequenced, StreamError},
+};
+
+fn source() -> Source {
+    Source("local".to_owned())
+}
+
+/// Rows in memory, behind a door that can be shut.
+#[derive(Default)]
+struct Store {
+    rows: Mutex<Rows>,
+    progress: Mutex<Progress>,
+    /// So many of the next commits fail, the last of them after it took effect: its answer is lost.
+    failing: AtomicUsize,
+    failing_reads: AtomicUsize,
+    /// Days read and commits attempted.
+    reads: AtomicUsize,
+    commits: AtomicUsize,
+    committed: Notify,
+}
+
+fn failure() -> RollupsError {
+    RollupsError(Box::new(io::Error::other("told to fail")))
+}
+
+fn fails(left: &AtomicUsize) -> Option<usize> {
+    left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).ok()
+}
+
+#[async_trait]
+impl Rollups for Store {
+    async fn progress(&self, _: &Source) -> Result<Progress, RollupsError> {
+        Ok(self.progress.lock().clone())
+    }
+
+    async fn days(&self, _: &Source, keys: &[(Subject, Day)]) -> Result<Vec<DayRow>, RollupsError> {
+        if fails(&self.failing_reads).is_some() {
+            return Err(failure());
+        }
+        self.reads.fetch_add(keys.len(), Relaxed);
+        let rows = self.rows.lock();
+        Ok(keys.iter().map(|key| rows.days.get(key).cloned().unwrap_or_default()).collect())
+    }
+
+    async fn source_totals(&self, _: &Source, subjects: &[Subject]) -> Result<Vec<TotalRow>, RollupsError> {
+        let rows = self.rows.lock();
+        Ok(subjects.iter().map(|subject| rows.totals.get(subject).copied().unwrap_or_default()).collect())
+    }
+
+    async fn commit(&self, _: &Source, changes: &Changes, progress: &Progress) -> Result<(), RollupsError> {
+        self.commits.fetch_add(1, Relaxed);
+        let failing = fails(&self.failing);
+        if failing.is_none_or(|left| left == 1) {
+            let mut rows = self.rows.lock();
+            rows.days.extend(changes.days.iter().map(|(subject, day, row)| ((*subject, *day), row.clone())));
+            rows.totals.extend(changes.totals.iter().copied());
+            *self.progress.lock() = progress.clone();
+        }
+        match failing {
+            Some(_) => Err(failure()),
+            None => {
+                self.committed.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    async fn read(&self, _: Subject, _: RangeInclusive<Day>, _: Part) -> Result<Vec<(Day, DayRow)>, RollupsError> {
+        Err(failure())
+    }
+
+    async fn totals(&self, _: &[Subject]) -> Result<Vec<Totals>, RollupsError> {
+        Err(failure())
+    }
+
+    async fn first_day(&self, _: Subject) -> Result<Option<Day>, RollupsError> {
+        Err(failure())
+    }
+}
+
+impl Store {
+    fn clicks(&self, subject: Subject) -> u64 {
+        self.rows.lock().totals.get(&subject).map_or(0, |total| total.clicks)
+    }
+
+    fn clicks_by_link(&self) -> BTreeMap<u64, u64> {
+        let rows = self.rows.lock();
+        let of_links = rows.days.iter().filter_map(|((subject, _), row)| match subject {
+            Subject::Link(link) => Some((*link, row.clicks.iter().map(|slot| slot.people).sum())),
+            Subject::All => None,
+        });
+        of_links.collect()
+    }
+}
+
+/// What a stream that a test feeds was told.
+#[derive(Default)]
+struct Told {
+    released: Mutex<Progress>,
+    polls: AtomicUsize,
+}
+
+/// Delivers what is sent to it; ends when the sender is dropped.
+struct Fed {
+    from: mpsc::UnboundedReceiver<Batch>,
+    told: Arc<Told>,
+    delivered: u64,
+    failing: usize,
+    failing_releases: usize,
+}
+
+fn stream_failure() -> StreamError {
+    StreamError(Box::new(io::Error::other("told to fail")))
+}
+
+#[async_trait]
+impl ClickStream for Fed {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Batch, StreamError> {
+        self.told.polls.fetch_add(1, Relaxed);
+        if self.failing > 0 {
+            self.failing -= 1;
+            return Err(stream_failure());
+        }
+        let batch = match tokio::time::timeout(wait, self.from.recv()).await {
+            Ok(Some(batch)) => batch,
+            Ok(None) | Err(_) => Batch { source: source(), clicks: Vec::new(), gone: Vec::new() },
+        };
+        assert!(batch.clicks.len() <= max);
+        self.delivered = batch.clicks.last().map_or(self.delivered, |last| last.sequence);
+        Ok(batch)
+    }
+
+    async fn release(&mut self, _: &Source, progress: &Progress) -> Result<(), StreamError> {
+        if self.failing_releases > 0 {
+            self.failing_releases -= 1;
+            return Err(stream_failure());
+        }
+        *self.told.released.lock() = progress.clone();
+        Ok(())
+    }
+
+    async fn is_drained(&mut self) -> bool {
+        self.from.is_empty() && self.told.released.lock().watermark >= self.delivered
+    }
+}
+
+fn fed() -> (mpsc::UnboundedSender<Batch>, Fed, Arc<Told>) {
+    let (send, from) = mpsc::unbounded_channel();
+    let told = Arc::new(Told::default());
+    (send, Fed { from, told: told.clone(), delivered: 0, failing: 0, failing_releases: 0 }, told)
+}
+
+/// Clicks of log 1 under the sequence numbers of their places.
+fn batch(sequences: RangeInclusive<u64>, links: u64) -> Batch {
+    let clicks = sequences.map(|sequence| Sequenced {
+        sequence,
+        click: Click {
+            log: LogId(1),
+            offset: sequence * 32,
+            at_ms: 0,
+            link: sequence % links,
+            visitor: sequence,
+            bot: false,
+            place: Place::default(),
+            browser: "Firefox".into(),
+            os: "".into(),
+            device: "".into(),
+            referer: "".into(),
+        },
+    });
+    Batch { source: source(), clicks: clicks.collect(), gone: Vec::new() }
+}
+
+// Seen to fail when a failed commit's rows are dropped, and when they are folded into what the lost answer left behind.
+#[tokio::test(start_paused = true)]
+async fn a_failing_store_loses_nothing_and_counts_nothing_twice() {
+    let (send, stream, told) = fed();
+    let store = Arc::new(Store::default());
+    store.failing.store(7, Relaxed);
+    store.failing_reads.store(3, Relaxed);
+    for n in 0..5 {
+        send.send(batch(n * 10 + 1..=n * 10 + 10, 4)).unwrap();
+    }
+    Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await;
+    assert_eq!(store.clicks(Subject::All), 50);
+    assert_eq!(store.clicks_by_link(), BTreeMap::from([(0, 12), (1, 13), (2, 13), (3, 12)]));
+    assert_eq!(told.released.lock().watermark, 50);
+}
+
+// Seen to fail when the stream is polled during the retries: it would have to hold what comes.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_from_the_stream_while_the_store_fails() {
+    let (send, stream, told) = fed();
+    let store = Arc::new(Store::default());
+    store.failing.store(usize::MAX, Relaxed);
+    send.send(batch(1..=1, 1)).unwrap();
+    let running = tokio::spawn(Consumer::run(
+        Box::new(stream),
+        store.clone(),
+        ConsumerOptions::default(),
+        std::future::pending(),
+    ));
+    while store.commits.load(Relaxed) < 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let polls = told.polls.load(Relaxed);
+    sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(told.polls.load(Relaxed), polls);
+    assert!(store.commits.load(Relaxed) > 600, "it tries on, at the latest every five seconds");
+    assert_eq!(told.released.lock().watermark, 0);
+    running.abort();
+}
+
+// Seen to fail when a commit waits for a full batch.
+#[tokio::test(start_paused = true)]
+async fn a_single_click_is_committed_within_a_second() {
+    let (send, stream, _) = fed();
+    let store = Arc::new(Store::default());
+    let running = tokio::spawn(Consumer::run(
+        Box::new(stream),
+        store.clone(),
+        ConsumerOptions::default(),
+        std::future::pending(),
+    ));
+    sleep(Duration::from_secs(5)).await;
+    send.send(batch(1..=1, 1)).unwrap();
+    let began = Instant::now();
+    store.committed.notified().await;
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    running.abort();
+}
+
+// Seen to fail when the end does not wait for the stream to be drained, and when a failed release is not repeated.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_drains_the_stream() {
+    let (send, mut stream, told) = fed();
+    (stream.failing, stream.failing_releases) = (3, 2);
+    let store = Arc::new(Store::default());
+    for n in 1..=20 {
+        send.send(batch(n..=n, 3)).unwrap();
+    }
+    Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await;
+    assert_eq!(store.clicks(Subject::All), 20);
+    assert_eq!(told.released.lock().watermark, 20);
+}
+
+// A cache with room for next to nothing counts the same, and reads more. Seen to fail when an evicted row is taken for new.
+#[tokio::test(start_paused = true)]
+async fn what_is_evicted_is_read_again() {
+    let mut reads = Vec::new();
+    for cache_bytes_max in [64 << 20, 10_000] {
+        let (send, stream, _) = fed();
+        let store = Arc::new(Store::default());
+        for n in 0..40 {
+            send.send(batch(n * 50 + 1..=n * 50 + 50, 100)).unwrap();
+        }
+        let options = ConsumerOptions { cache_bytes_max, commit_clicks_max: 50, ..ConsumerOptions::default() };
+        Consumer::run(Box::new(stream), store.clone(), options, async {}).await;
+        assert_eq!(store.clicks_by_link(), (0..100).map(|link| (link, 20)).collect());
+        reads.push(store.reads.load(Relaxed));
+    }
+    assert_eq!(reads[0], 101, "every link's day and all links', once");
+    assert!(reads[1] > 1_000, "{reads:?}");
+}
+
+// Seen to fail when `gone` is ignored, and when it does not lead to a commit of its own.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_gone_leaves_the_progress() {
+    let (send, stream, _) = fed();
+    let store = Arc::new(Store::default());
+    send.send(batch(1..=3, 1)).unwrap();
+    let running = tokio::spawn(Consumer::run(
+        Box::new(stream),
+        store.clone(),
+        ConsumerOptions::default(),
+        std::future::pending(),
+    ));
+    store.committed.notified().await;
+    assert_eq!(store.progress.lock().logs, BTreeMap::from([(LogId(1), 96)]));
+    send.send(Batch { source: source(), clicks: Vec::new(), gone: vec![LogId(1)] }).unwrap();
+    store.committed.notified().await;
+    assert_eq!(*store.progress.lock(), Progress { watermark: 3, logs: BTreeMap::new() });
+    running.abort();
+}
+
+// A consumer that starts after a crash goes on where the store is. Seen to fail when the progress is not read.
+#[tokio::test(start_paused = true)]
+async fn a_replay_after_a_crash_counts_once() {
+    let store = Arc::new(Store::default());
+    let deliver = async |batches: Vec<Batch>| {
+        let (send, stream, _) = fed();
+        batches.into_iter().for_each(|batch| send.send(batch).unwrap());
+        Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await;
+    };
+    deliver(vec![batch(1..=30, 3)]).await;
+    let mut again = batch(11..=40, 3);
+    (31..).zip(&mut again.clicks).for_each(|(sequence, click)| click.sequence = sequence);
+    deliver(vec![again]).await;
+    assert_eq!(store.clicks(Subject::All), 40);
+}

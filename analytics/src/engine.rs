@@ -1,0 +1,239 @@
+//! Answers questions from the rollups: reads the days that a question touches, a few at a time, only the part it needs.
+
+use std::{cmp::Reverse, collections::HashMap, ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::{
+    click::Text,
+    query::{Answer, Bots, Counted, Dimension, Group, Links, Queries, Query, QueryError, Totals},
+    rollups::{DAY_MS, Day, DayRow, Part, Rollups, RollupsError, SLOT_MS, Subject, visitors::VisitorUnion},
+};
+
+/// The longest time that may be asked for, in days: a hundred years. Longer is [`QueryError::Invalid`].
+pub const SPAN_DAYS_MAX: i64 = 36_600;
+
+/// The most spans of one series. More is [`QueryError::Invalid`].
+pub const SERIES_MAX: usize = 1_000;
+
+/// The most values of one answer. More is [`QueryError::Invalid`].
+pub const VALUES_LIMIT_MAX: u32 = 10_000;
+
+/// Days read at once, so that a question holds no more in memory than these and its answer.
+const DAYS_AT_ONCE: i32 = 92;
+
+/// The same where a day may hold thousands of values.
+const VALUE_DAYS_AT_ONCE: i32 = 8;
+
+/// A span at least this long, in milliseconds, is told its visitors: the shortest day of a time zone has 23 hours.
+const VISITORS_SPAN_MS: i64 = 23 * 4 * SLOT_MS;
+
+/// [`Queries`] on a store of rollups.
+#[derive(Clone)]
+pub struct Engine {
+    store: Arc<dyn Rollups>,
+}
+
+impl Engine {
+    pub fn new(store: Arc<dyn Rollups>) -> Engine {
+        Engine { store }
+    }
+
+    /// Shows `each` the rows of the days that `span` touches.
+    async fn read(
+        &self,
+        subject: Subject,
+        span: &Range<i64>,
+        part: Part,
+        mut each: impl FnMut(Day, &DayRow),
+    ) -> Result<(), QueryError> {
+        let Some(first) = self.store.first_day(subject).await? else {
+            return Ok(());
+        };
+        if span.is_empty() {
+            return Ok(());
+        }
+        let (mut from, to) = (Day::of(span.start).max(first), Day::of(span.end - 1));
+        let at_once = if matches!(part, Part::Values(_)) { VALUE_DAYS_AT_ONCE } else { DAYS_AT_ONCE };
+        while from <= to {
+            let until = Day(from.0.saturating_add(at_once - 1)).min(to);
+            for (day, row) in self.store.read(subject, from..=until, part).await? {
+                each(day, &row);
+            }
+            let Some(next) = until.0.checked_add(1) else { break };
+            from = Day(next);
+        }
+        Ok(())
+    }
+
+    async fn count(&self, subject: Subject, span: &Range<i64>, bots: Bots) -> Result<Counted, QueryError> {
+        let mut clicks = 0;
+        self.read(subject, span, Part::Clicks, |day, row| {
+            clicks += slots_within(day, span, row).map(|(_, slot)| slot.of(bots)).sum::<u64>();
+        })
+        .await?;
+        if bots == Bots::Only {
+            return Ok(Counted { clicks, visitors: None });
+        }
+        let mut visitors = VisitorUnion::default();
+        self.read(subject, span, Part::Visitors, |_, row| visitors.add(&row.visitors)).await?;
+        Ok(Counted { clicks, visitors: Some(visitors.count()) })
+    }
+
+    async fn series(&self, subject: Subject, spans: &[Range<i64>], bots: Bots) -> Result<Vec<Counted>, QueryError> {
+        let mut series = vec![Counted::default(); spans.len()];
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+            return Ok(series);
+        };
+        let whole = first.start..last.end;
+        self.read(subject, &whole, Part::Clicks, |day, row| {
+            for (at_ms, slot) in slots_within(day, &whole, row) {
+                let place = spans.partition_point(|span| span.end <= at_ms);
+                if spans[place].contains(&at_ms) {
+                    series[place].clicks += slot.of(bots);
+                }
+            }
+        })
+        .await?;
+        let long = |span: &Range<i64>| span.end - span.start >= VISITORS_SPAN_MS;
+        if bots == Bots::Only || !spans.iter().any(long) {
+            return Ok(series);
+        }
+        let mut unions: Vec<_> = spans.iter().map(|span| long(span).then(VisitorUnion::default)).collect();
+        self.read(subject, &whole, Part::Visitors, |day, row| {
+            let touching = spans.partition_point(|span| span.end <= day.start_ms())
+                ..spans.partition_point(|span| span.start < day.start_ms() + DAY_MS);
+            unions[touching].iter_mut().flatten().for_each(|union| union.add(&row.visitors));
+        })
+        .await?;
+        for (counted, union) in series.iter_mut().zip(&unions) {
+            counted.visitors = union.as_ref().map(VisitorUnion::count);
+        }
+        Ok(series)
+    }
+
+    async fn values(
+        &self,
+        subject: Subject,
+        span: &Range<i64>,
+        bots: Bots,
+        dimension: Dimension,
+        limit: u32,
+    ) -> Result<Vec<(String, u64)>, QueryError> {
+        let mut counts = HashMap::<Text, u64>::new();
+        self.read(subject, span, Part::Values(dimension), |day, row| {
+            for (value, slots) in row.values(dimension).iter() {
+                let within = slots.iter().filter(|slot| span.contains(&slot_start_ms(day, slot.index)));
+                let clicks: u64 = within.map(|slot| slot.of(bots)).sum();
+                if clicks > 0 {
+                    *counts.entry(value.clone()).or_default() += clicks;
+                }
+            }
+        })
+        .await?;
+        let mut values: Vec<_> = counts.into_iter().map(|(value, clicks)| (value.to_string(), clicks)).collect();
+        values.sort_unstable_by(|(a, clicks_a), (b, clicks_b)| (Reverse(clicks_a), a).cmp(&(Reverse(clicks_b), b)));
+        values.truncate(limit as usize);
+        Ok(values)
+    }
+}
+
+#[async_trait]
+impl Queries for Engine {
+    async fn answer(&self, query: &Query) -> Result<Answer, QueryError> {
+        let subject = subject(&query.links);
+        let span = widened(&query.span_ms)?;
+        match &query.group {
+            Group::Count => Ok(Answer::Count(self.count(subject, &span, query.bots).await?)),
+            Group::Series(spans) => {
+                let spans = in_order(spans)?;
+                Ok(Answer::Series(self.series(subject, &spans, query.bots).await?))
+            }
+            Group::Values { dimension: Dimension::Link, .. } if subject != Subject::All => {
+                Err(invalid("the clicks of one link are not grouped by link"))
+            }
+            Group::Values { limit, .. } if *limit > VALUES_LIMIT_MAX => {
+                Err(invalid(format!("more than {VALUES_LIMIT_MAX} values are not answered at once")))
+            }
+            Group::Values { dimension, limit } => {
+                Ok(Answer::Values(self.values(subject, &span, query.bots, *dimension, *limit).await?))
+            }
+        }
+    }
+
+    async fn totals(&self, links: &[u64]) -> Result<Vec<Totals>, QueryError> {
+        let subjects: Vec<_> = links.iter().map(|id| Subject::Link(*id)).collect();
+        Ok(self.store.totals(&subjects).await?)
+    }
+
+    async fn first_click_ms(&self, links: &Links) -> Result<Option<i64>, QueryError> {
+        let subject = subject(links);
+        let Some(day) = self.store.first_day(subject).await? else {
+            return Ok(None);
+        };
+        let rows = self.store.read(subject, day..=day, Part::Clicks).await?;
+        let slots = rows.iter().flat_map(|(_, row)| row.clicks.iter());
+        Ok(slots.map(|slot| slot_start_ms(day, slot.index)).min())
+    }
+}
+
+impl From<RollupsError> for QueryError {
+    fn from(error: RollupsError) -> Self {
+        QueryError::Unavailable(Box::new(error))
+    }
+}
+
+fn invalid(sentence: impl Into<String>) -> QueryError {
+    QueryError::Invalid(sentence.into())
+}
+
+fn subject(links: &Links) -> Subject {
+    match links {
+        Links::All => Subject::All,
+        Links::One(id) => Subject::Link(*id),
+    }
+}
+
+fn slot_start_ms(day: Day, index: u8) -> i64 {
+    day.start_ms() + i64::from(index) * SLOT_MS
+}
+
+/// The quarter-hours of a row that lie in `span`, with their beginnings.
+fn slots_within<'a>(
+    day: Day,
+    span: &'a Range<i64>,
+    row: &'a DayRow,
+) -> impl Iterator<Item = (i64, &'a crate::rollups::slots::Slot)> {
+    row.clicks.iter().map(move |slot| (slot_start_ms(day, slot.index), slot)).filter(|(at_ms, _)| span.contains(at_ms))
+}
+
+/// A span on whole quarter-hours.
+fn widened(span: &Range<i64>) -> Result<Range<i64>, QueryError> {
+    if span.start > span.end {
+        return Err(invalid("a span of time ends before it starts"));
+    }
+    if span.end.saturating_sub(span.start) > SPAN_DAYS_MAX * DAY_MS {
+        return Err(invalid(format!("a span of time is longer than {SPAN_DAYS_MAX} days")));
+    }
+    let start = span.start.div_euclid(SLOT_MS).checked_mul(SLOT_MS);
+    let end = span.end.checked_add(SLOT_MS - 1).map(|end| end.div_euclid(SLOT_MS) * SLOT_MS);
+    match (start, end) {
+        (Some(start), Some(end)) => Ok(start..end),
+        _ => Err(invalid("a span of time lies beyond all calendars")),
+    }
+}
+
+/// Spans on whole quarter-hours, in order, none overlapping.
+fn in_order(spans: &[Range<i64>]) -> Result<Vec<Range<i64>>, QueryError> {
+    if spans.len() > SERIES_MAX {
+        return Err(invalid(format!("a series has more than {SERIES_MAX} spans")));
+    }
+    let spans: Vec<_> = spans.iter().map(widened).collect::<Result<_, _>>()?;
+    if spans.windows(2).any(|pair| pair[0].end > pair[1].start) {
+        return Err(invalid("the spans of a series overlap, or are not in order"));
+    }
+    if let (Some(first), Some(last)) = (spans.first(), spans.last()) {
+        widened(&(first.start..last.end))?;
+    }
+    Ok(spans)
+}
