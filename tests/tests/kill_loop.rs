@@ -203,7 +203,8 @@ async fn what_was_answered_survives_every_kill() {
     let mut rng = SmallRng::seed_from_u64(7);
     let mut septet = Setup::new(dir.path()).start();
     // One link for the first clicks of the first round.
-    ledger.lock().made(septet.client().link_to("https://example.com/first").await);
+    let first = septet.client().link_to("https://example.com/first").await;
+    ledger.lock().made(first);
     for n in 0..kills {
         septet = round(septet, &ledger, n, &mut rng).await;
     }
