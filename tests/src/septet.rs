@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -44,8 +44,13 @@ pub struct Setup {
 
 impl Setup {
     /// Any two free ports, [`API_KEY`], [`DOMAIN`], and `data_dir`, which outlives the process.
+    ///
+    /// # Panics
+    /// When `data_dir` is empty.
     pub fn new(data_dir: &Path) -> Self {
-        Self { data_dir: data_dir.into(), flags: Vec::new(), env: Vec::new(), allowed_logs: Vec::new() }
+        // The process starts in that directory: what it writes elsewhere by mistake goes with it.
+        let data_dir = &path::absolute(data_dir).expect("a directory");
+        Self { data_dir: data_dir.clone(), flags: Vec::new(), env: Vec::new(), allowed_logs: Vec::new() }
             .flag("--listen", "127.0.0.1:0")
             .flag("--ops-listen", "127.0.0.1:0")
             .flag("--public-url", format!("http://{DOMAIN}"))

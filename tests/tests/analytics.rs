@@ -55,6 +55,10 @@ async fn clicks_are_told_apart_by_what_the_browser_says() {
     for (name, value) in [("clicks", 4), ("leads", 0), ("sales", 0), ("saleAmount", 0)] {
         assert_eq!(count[name], value, "{count}");
     }
+    assert!(count["uniqueVisitors"].as_u64().is_some_and(|visitors| (2..=4).contains(&visitors)), "{count}");
+    for (bots, clicks) in [("exclude", 4), ("include", 5), ("only", 1)] {
+        assert_eq!(ask(&client, "count", &[("bots", bots)]).await["clicks"], clicks, "bots={bots}");
+    }
     let of_link = [("linkId", link.id.as_str())];
     let values = async |group: &str, name: &str| -> Vec<(String, u64)> {
         let rows = ask(&client, group, &of_link).await;

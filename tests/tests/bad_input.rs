@@ -60,7 +60,7 @@ fn bad_fields() -> Vec<(&'static str, Value)> {
     fields.push(("key", json!(7)));
 
     fields.extend([json!("e".repeat(256)), json!(17), json!("a\0b")].map(|value| ("externalId", value)));
-    let times = [json!("2020-01-01T00:00:00Z"), json!("tomorrow"), json!("2030-13-01T00:00:00Z"), json!(true)];
+    let times = [json!("tomorrow"), json!("2030-13-01T00:00:00Z"), json!(true)];
     fields.extend(times.map(|value| ("expiresAt", value)));
     fields.extend([json!("javascript:alert(1)"), json!("nowhere"), json!(1)].map(|value| ("expiredUrl", value)));
     fields.extend([json!(5), json!(["a"])].map(|value| ("title", value)));
@@ -111,7 +111,9 @@ fn unsupported_fields() -> Vec<(&'static str, Value)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_field_is_named_at_creation() {
     let (_dir, septet, client, _, before) = with_a_link().await;
-    for (field, value) in bad_fields().into_iter().chain(unsupported_fields()) {
+    // A link cannot be over before it begins; ending one that is there is another matter.
+    let past = ("expiresAt", json!("2020-01-01T00:00:00Z"));
+    for (field, value) in bad_fields().into_iter().chain(unsupported_fields()).chain([past]) {
         let mut body = json!({ "url": "https://example.com/" });
         body[field] = value.clone();
         let answer = client.create(&body).await;

@@ -74,8 +74,14 @@ impl Ledger {
         }
     }
 
-    fn any_target(&self, rng: &mut SmallRng) -> Option<Arc<Target>> {
-        (!self.targets.is_empty()).then(|| Arc::clone(&self.targets[rng.random_range(0..self.targets.len())]))
+    /// How many links and clicks were answered so far.
+    fn begin_round(&mut self) -> (usize, u64) {
+        self.targets_in_round = 0;
+        (self.ids.len(), self.clicks().answered)
+    }
+
+    fn any_target(&self, rng: &mut SmallRng) -> Arc<Target> {
+        Arc::clone(&self.targets[rng.random_range(0..self.targets.len())])
     }
 
     fn clicks(&self) -> Clicks {
@@ -109,10 +115,6 @@ async fn click(client: Client, ledger: Arc<Mutex<Ledger>>, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(seed);
     for _ in 0..ANSWERS_PER_ROUND {
         let target = ledger.lock().any_target(&mut rng);
-        let Some(target) = target else {
-            tokio::task::yield_now().await;
-            continue;
-        };
         let Ok(answer) = client.try_open(&target.link.key).await else {
             target.clicks.lock().unanswered += 1;
             return;
@@ -125,8 +127,7 @@ async fn click(client: Client, ledger: Arc<Mutex<Ledger>>, seed: u64) {
 /// One round: load, and the kill in the middle of it.
 async fn round(septet: Septet, ledger: &Arc<Mutex<Ledger>>, round: u64, rng: &mut SmallRng) -> Septet {
     let client = septet.client();
-    let (created, clicked) = (ledger.lock().ids.len(), ledger.lock().clicks().answered);
-    ledger.lock().targets_in_round = 0;
+    let (created, clicked) = ledger.lock().begin_round();
     let mut load = tokio::task::JoinSet::new();
     for n in 0..CREATORS {
         load.spawn(create(client.clone(), Arc::clone(ledger), format!("{round}-{n}")));
@@ -201,6 +202,9 @@ async fn what_was_answered_survives_every_kill() {
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut rng = SmallRng::seed_from_u64(7);
     let mut septet = Setup::new(dir.path()).start();
+    // One link for the first clicks of the first round.
+    let first = septet.client().link_to("https://example.com/first").await;
+    ledger.lock().made(first);
     for n in 0..kills {
         septet = round(septet, &ledger, n, &mut rng).await;
     }

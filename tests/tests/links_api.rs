@@ -262,6 +262,8 @@ async fn an_expired_link_leads_to_its_other_url_or_is_gone() {
     let later = in_the_future(Duration::from_secs(3600));
     client.change(&gone.id, &json!({ "expiresAt": later })).await.ok();
     assert_eq!(location(&client, &gone.key).await.as_deref(), Some("https://example.com/a"));
+    client.change(&gone.id, &json!({ "expiresAt": "2020-01-01T00:00:00Z" })).await.ok();
+    assert_eq!(client.open(&gone.key).await.status, 410, "a time in the past ends it at once");
     septet.stop();
 }
 

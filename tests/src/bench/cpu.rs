@@ -14,7 +14,9 @@ const STATUS_KB: u64 = 1024;
 /// Totals since the process began.
 #[derive(Debug, Clone)]
 pub struct Usage {
-    /// Nanoseconds on a CPU, by thread id. From the scheduler's own sums, which are exact where ticks are samples.
+    /// Ticks on a CPU, those of ended threads included.
+    ticks: u64,
+    /// Nanoseconds on a CPU, by thread id, as the scheduler adds them up.
     threads: BTreeMap<u32, (String, u64)>,
     minor_faults: u64,
     major_faults: u64,
@@ -23,7 +25,9 @@ pub struct Usage {
 /// What was used between two moments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Spent {
-    /// Seconds on a CPU, by thread name; threads of one name together.
+    /// Seconds on a CPU, to a hundredth, all threads together.
+    pub cpu_s: f64,
+    /// Seconds on a CPU, by thread name; threads of one name together, ended ones left out.
     pub cpu_s_by_thread: BTreeMap<String, f64>,
     pub minor_faults: u64,
     pub major_faults: u64,
@@ -52,7 +56,7 @@ impl Usage {
         // The name in parentheses may hold spaces; state is the first field behind it. See proc_pid_stat(5).
         let fields: Vec<&str> = stat.rsplit_once(") ").context("stat")?.1.split(' ').collect();
         let number = |index: usize| fields.get(index).and_then(|field| field.parse().ok()).context("stat");
-        Ok(Self { threads, minor_faults: number(7)?, major_faults: number(9)? })
+        Ok(Self { ticks: number(11)? + number(12)?, threads, minor_faults: number(7)?, major_faults: number(9)? })
     }
 
     /// What was used since `before`.
@@ -63,17 +67,11 @@ impl Usage {
             *cpu_s_by_thread.entry(name.clone()).or_insert(0.0) += on_cpu_ns.saturating_sub(before_ns) as f64 / 1e9;
         }
         Spent {
+            cpu_s: (self.ticks - before.ticks) as f64 / TICKS_PER_SECOND,
             cpu_s_by_thread,
             minor_faults: self.minor_faults - before.minor_faults,
             major_faults: self.major_faults - before.major_faults,
         }
-    }
-}
-
-impl Spent {
-    /// Seconds on a CPU, all threads together.
-    pub fn cpu_s(&self) -> f64 {
-        self.cpu_s_by_thread.values().sum()
     }
 }
 
@@ -133,6 +131,9 @@ mod tests {
         assert!(worked_s > 0.001 && worked_s < 0.06, "{spent:?}");
         drop(end);
         worker.join().unwrap();
+        // Its work stays in the sum when it has ended; a tick is lost to rounding.
+        let spent = Usage::of(process::id()).unwrap().since(&before);
+        assert!(spent.cpu_s > worked_s - 0.02, "{spent:?}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub enum Pace {
 pub struct Load {
     pub connections: usize,
     pub pace: Pace,
-    /// No request is sent after this time; those sent are waited for.
+    /// No request is due after this time; those that were are sent, and waited for.
     pub time: Duration,
 }
 
@@ -169,7 +169,7 @@ impl<'a, T: Traffic> LoadClient<'a, T> {
         loop {
             self.send_what_is_due(now)?;
             let in_flight = self.connections.len() - self.idle.len();
-            if in_flight == 0 && (self.exhausted || now >= self.deadline) {
+            if in_flight == 0 && !self.has_more(now) {
                 return Ok(());
             }
             ensure!(now - self.last_answer < STALLED, "{in_flight} requests without an answer for {STALLED:?}");
@@ -186,8 +186,14 @@ impl<'a, T: Traffic> LoadClient<'a, T> {
         Timespec { tv_sec: i64::from(self.interval.is_zero()), tv_nsec: 0 }
     }
 
+    /// Saturated, the time that passes ends the load; paced, it is the time that requests are due.
+    fn has_more(&self, now: Instant) -> bool {
+        let next = if self.interval.is_zero() { now } else { self.due };
+        !self.exhausted && next < self.deadline
+    }
+
     fn send_what_is_due(&mut self, now: Instant) -> Result<()> {
-        while !self.exhausted && now < self.deadline && self.due <= now {
+        while self.due <= now && self.has_more(now) {
             let Some(n) = self.idle.pop() else { return Ok(()) };
             self.output.clear();
             if !self.traffic.next(&mut self.output) {

@@ -77,8 +77,8 @@ fn round(settings: &Settings, common: &Common) -> Result<Round> {
         links: outcome.answers,
         per_second: outcome.per_second(),
         latency: outcome.latency(),
-        server_cpu_us: us_each(server.cpu_s()),
+        server_cpu_us: us_each(server.cpu_s),
         server_cpu_us_by_thread: server.cpu_s_by_thread.iter().map(|(name, s)| (name.clone(), us_each(*s))).collect(),
-        client_cpu_us: us_each(client.cpu_s()),
+        client_cpu_us: us_each(client.cpu_s),
     })
 }

@@ -195,7 +195,7 @@ fn figures(
         contender,
         answers: saturated.answers,
         per_second: saturated.per_second(),
-        cpu_us: us_each(spent.cpu_s()),
+        cpu_us: us_each(spent.cpu_s),
         cpu_us_by_thread: spent.cpu_s_by_thread.iter().map(|(name, s)| (name.clone(), us_each(*s))).collect(),
         core_us: us_each(core_busy_s),
         minor_faults: spent.minor_faults,
