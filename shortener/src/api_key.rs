@@ -26,10 +26,5 @@ pub async fn ensure(store: &dyn ApiKeys, set: Option<&str>) -> Result<Option<Str
 }
 
 fn record(name: &str, key: &str) -> ApiKey {
-    ApiKey {
-        id: Uuid::new_v4(),
-        digest: ApiKeyDigest::of(key),
-        name: name.to_owned(),
-        created_at_ms: clock::now_ms(),
-    }
+    ApiKey { id: Uuid::new_v4(), digest: ApiKeyDigest::of(key), name: name.to_owned(), created_at_ms: clock::now_ms() }
 }

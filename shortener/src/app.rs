@@ -115,8 +115,7 @@ impl Application {
         let Backends { leases, store, rollups, codec } = &backends;
         let made_api_key = api_key::ensure(&**store, api_key.as_deref()).await?;
         let claims: Arc<dyn Claims> = store.clone();
-        let allocator =
-            Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
+        let allocator = Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
         let clicks = match settings.clicks {
             ClicksUrl::Local => Some(Clicks::start(&settings, data_dir.path(), Arc::clone(rollups)).await?),
             ClicksUrl::None => None,
@@ -142,6 +141,7 @@ impl Application {
         let ops = Ops { readiness: readiness.clone(), metrics: prometheus, cache };
         let server = server::server(listener, &settings, shared).context("--listen cannot be served")?;
         let ops_server = ops::server(ops_listener, ops).context("--ops-listen cannot be served")?;
+        tracing::info!(%listening, ops = %ops_listening, public_url = settings.public_url.as_str(), "Septet starts");
         greeting::print(listening, ops_listening, &settings.public_url, made_api_key.as_deref());
         Ok(Application { settings, data_dir, backends, allocator, clicks, readiness, server, ops_server })
     }
@@ -173,6 +173,7 @@ impl Application {
         drain.step("close the link store", async { anyhow::Ok(backends.store.close().await) }).await;
         drain.step("close the operations port", stop(ops_handle)).await;
         drop(data_dir);
+        tracing::info!("stopped");
         stopped.and(drain.finish())
     }
 }

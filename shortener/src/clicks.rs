@@ -37,10 +37,8 @@ impl Clicks {
         let options =
             click_log::Options { disk_max_bytes: settings.click_log_max_bytes, ..click_log::Options::default() };
         let logs = Arc::new(ClickLogs::open(&folder, options).context("the click log cannot be opened")?);
-        let enricher = EnrichSettings {
-            geoip_db: settings.geoip_db.clone(),
-            trusted_proxies: settings.trusted_proxies.clone(),
-        };
+        let enricher =
+            EnrichSettings { geoip_db: settings.geoip_db.clone(), trusted_proxies: settings.trusted_proxies.clone() };
         let salts = FileSalts::open(&data_dir.join(SALTS), clock::now_ms())?;
         let mut enricher = Enricher::new(enricher, salts)?;
         let progress = rollups.progress(&Source(local::SOURCE.to_owned())).await?;

@@ -34,8 +34,7 @@ impl DataDir {
         let name = || path.display().to_string();
         let io = |source| DataDirError::Io { path: name(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(io)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(io)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse { path: name() }),

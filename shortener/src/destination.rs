@@ -236,8 +236,14 @@ mod tests {
 
     #[test]
     fn a_home_is_a_bare_origin() {
-        for given in ["", "localhost:8080", "ftp://s.example", "https://s.example/path", "https://u@s.example", "https://s.example/?q"]
-        {
+        for given in [
+            "",
+            "localhost:8080",
+            "ftp://s.example",
+            "https://s.example/path",
+            "https://u@s.example",
+            "https://s.example/?q",
+        ] {
             assert_eq!(Home::parse(given), Err(HomeError), "{given}");
         }
         assert_eq!(Home::parse("http://localhost:8080/").unwrap().as_str(), "http://localhost:8080");

@@ -26,7 +26,11 @@ impl Drain {
                 self.failed.push(name);
             }
             Err(_) => {
-                tracing::error!(step = name, timeout_ms = self.timeout.as_millis() as u64, "a step of stopping took too long");
+                tracing::error!(
+                    step = name,
+                    timeout_ms = self.timeout.as_millis() as u64,
+                    "a step of stopping took too long"
+                );
                 self.failed.push(name);
             }
         }

@@ -12,7 +12,16 @@ pub const ALIAS_CHARS_MAX: usize = 190;
 
 /// First segments that the shortener keeps for itself.
 const RESERVED: [&str; 11] = [
-    "api", "robots.txt", "favicon.ico", "sitemap.xml", ".well-known", "livez", "readyz", "metrics", "health", "admin",
+    "api",
+    "robots.txt",
+    "favicon.ico",
+    "sitemap.xml",
+    ".well-known",
+    "livez",
+    "readyz",
+    "metrics",
+    "health",
+    "admin",
     "app",
 ];
 
@@ -192,7 +201,9 @@ mod tests {
     /// Seen to fail with each check of `parse` taken out in turn.
     #[test]
     fn refuses_what_no_link_should_be_called() {
-        for given in ["a b", "a\0", "a\r\nb", "a?b", "a#b", "a%b", "a\\b", "a\u{202e}b", "a\u{200b}b", "<b>", "a\u{a0}b"] {
+        for given in
+            ["a b", "a\0", "a\r\nb", "a?b", "a#b", "a%b", "a\\b", "a\u{202e}b", "a\u{200b}b", "<b>", "a\u{a0}b"]
+        {
             assert!(matches!(alias(given), Err(AliasError::Character(_))), "{given:?}");
         }
         for given in ["/a", "a/", "a//b", ".", "..", "a/../b", "./a"] {

@@ -4,7 +4,9 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::redirect::cache::Cache;
 
@@ -29,7 +31,11 @@ pub fn describe() {
     describe_counter!(LOADS_REFUSED, "Redirects answered 503 as too many reads of the link store were under way");
     describe_counter!(WRITES, "Writes that the link store committed or tried to");
     describe_counter!(WRITES_REFUSED, "Writes refused as too many were waiting");
-    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time of one commit of the link store, of all writes that waited");
+    describe_histogram!(
+        COMMIT_SECONDS,
+        Unit::Seconds,
+        "Time of one commit of the link store, of all writes that waited"
+    );
     describe_gauge!(CACHE_LINKS, "Links in the cache");
     describe_gauge!(CACHE_BYTES, Unit::Bytes, "Memory that cached links take");
     describe_gauge!(CACHE_BYTES_MAX, Unit::Bytes, "Memory that cached links may take; beyond it the least used go");

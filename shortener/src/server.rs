@@ -63,7 +63,18 @@ pub fn server(listener: TcpListener, settings: &Settings, shared: Shared) -> io:
 }
 
 /// Makes what one worker thread serves with.
-async fn worker(shared: Shared) -> Result<Front<impl actix_service::Service<actix_http::Request, Response = impl Into<actix_http::Response<actix_http::body::BoxBody>>, Error = actix_web::Error>>, ()> {
+async fn worker(
+    shared: Shared,
+) -> Result<
+    Front<
+        impl actix_service::Service<
+            actix_http::Request,
+            Response = impl Into<actix_http::Response<actix_http::body::BoxBody>>,
+            Error = actix_web::Error,
+        >,
+    >,
+    (),
+> {
     let Shared { api, authenticator, root, cache, clicks, click_headers } = shared;
     let app = App::new().app_data(api).app_data(authenticator).app_data(root).configure(api::configure);
     let app = app.into_factory().new_service(AppConfig::default()).await?;

@@ -1,6 +1,12 @@
 //! Settings: a flag and an environment variable of one name for each, read once, checked before anything starts.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::{Path, PathBuf}, str::FromStr, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use actix_http::header::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -117,7 +123,7 @@ pub struct Settings {
     pub stop_timeout_ms: u64,
 
     /// What is logged: a level (error, warn, info, debug, trace), or directives such as info,shortener=debug
-    #[arg(long, env = "SEPTET_LOG", default_value = "info", value_name = "FILTER", global = true)]
+    #[arg(long, env = "SEPTET_LOG", default_value = "info,actix_server=warn", value_name = "FILTER", global = true)]
     pub log: String,
 
     /// How it is logged; auto: human on a terminal, JSON otherwise

@@ -32,10 +32,29 @@ const DIRECT: &str = "(direct)";
 
 /// Questions of Dub's API for which nothing is kept.
 const FILTERS: [(&str, &str); 23] = [
-    ("country", ""), ("city", ""), ("region", ""), ("continent", ""), ("device", ""), ("browser", ""), ("os", ""),
-    ("trigger", ""), ("referer", ""), ("refererUrl", ""), ("url", ""), ("tagId", ""), ("tagIds", ""), ("folderId", ""),
-    ("tenantId", ""), ("programId", ""), ("partnerId", ""), ("customerId", ""), ("saleType", ""), ("qr", ""),
-    ("root", ""), ("metadata", ""), ("query", ""),
+    ("country", ""),
+    ("city", ""),
+    ("region", ""),
+    ("continent", ""),
+    ("device", ""),
+    ("browser", ""),
+    ("os", ""),
+    ("trigger", ""),
+    ("referer", ""),
+    ("refererUrl", ""),
+    ("url", ""),
+    ("tagId", ""),
+    ("tagIds", ""),
+    ("folderId", ""),
+    ("tenantId", ""),
+    ("programId", ""),
+    ("partnerId", ""),
+    ("customerId", ""),
+    ("saleType", ""),
+    ("qr", ""),
+    ("root", ""),
+    ("metadata", ""),
+    ("query", ""),
 ];
 
 pub fn configure(config: &mut web::ServiceConfig) {

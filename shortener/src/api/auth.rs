@@ -56,10 +56,12 @@ impl Authenticator {
 }
 
 /// Lets a request through that carries a valid key, and tells the handlers whose it is.
-pub async fn require(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let key = bearer(&request).ok_or_else(|| {
-        ApiError::unauthorized("An API key is missing: send it as \"Authorization: Bearer KEY\".")
-    })?;
+pub async fn require(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let key = bearer(&request)
+        .ok_or_else(|| ApiError::unauthorized("An API key is missing: send it as \"Authorization: Bearer KEY\"."))?;
     let authenticator = request.app_data::<web::Data<Authenticator>>().expect("the application has an authenticator");
     let id = authenticator.authenticate(key).await.map_err(ApiError::from)?;
     let id = id.ok_or_else(|| ApiError::unauthorized("This API key is unknown."))?;

@@ -58,7 +58,8 @@ impl Fields {
             return Err(ApiError::unprocessable(format!("Unknown fields: {}.", shown(&unknown))));
         }
         if !not_supported.is_empty() {
-            let message = format!("Not supported yet: {}. Leave out, or send null or the default.", shown(&not_supported));
+            let message =
+                format!("Not supported yet: {}. Leave out, or send null or the default.", shown(&not_supported));
             return Err(ApiError::unprocessable(message));
         }
         Ok(())

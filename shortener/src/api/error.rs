@@ -167,7 +167,6 @@ impl From<LinkError> for ApiError {
     }
 }
 
-
 impl From<analytics::query::QueryError> for ApiError {
     fn from(error: analytics::query::QueryError) -> Self {
         match error {

@@ -127,9 +127,9 @@ fn support(name: &str, value: &Value, home: &Home) -> Support {
         "trackConversion" | "proxy" | "rewrite" | "doIndex" | "publicStats" => {
             value.is_null() || value.as_bool() == Some(false)
         }
-        "tenantId" | "programId" | "partnerId" | "folderId" | "password" | "description" | "image" | "video" | "ios"
-        | "android" | "geo" | "testVariants" | "testStartedAt" | "testCompletedAt" | "utm_source" | "utm_medium"
-        | "utm_campaign" | "utm_term" | "utm_content" | "ref" => value.is_null(),
+        "tenantId" | "programId" | "partnerId" | "folderId" | "password" | "description" | "image" | "video"
+        | "ios" | "android" | "geo" | "testVariants" | "testStartedAt" | "testCompletedAt" | "utm_source"
+        | "utm_medium" | "utm_campaign" | "utm_term" | "utm_content" | "ref" => value.is_null(),
         _ => return Support::Unknown,
     };
     if idle { Support::Idle } else { Support::Unsupported }

@@ -33,7 +33,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/links").get(list).post(create).default_service(web::to(method_not_allowed)))
         .service(web::resource("/links/info").get(info).default_service(web::to(method_not_allowed)))
         .service(web::resource("/links/count").get(count).default_service(web::to(method_not_allowed)))
-        .service(web::resource("/links/{id}").patch(change).delete(delete).default_service(web::to(method_not_allowed)));
+        .service(
+            web::resource("/links/{id}").patch(change).delete(delete).default_service(web::to(method_not_allowed)),
+        );
 }
 
 pub async fn method_not_allowed() -> HttpResponse {
@@ -58,7 +60,8 @@ async fn create(
 async fn info(api: web::Data<Api>, mut params: Params) -> Result<web::Json<LinkView>, ApiError> {
     let name = name(&api, &mut params)?;
     params.finish()?;
-    let name = name.ok_or_else(|| ApiError::unprocessable("Name a link by linkId, by externalId, or by domain and key."))?;
+    let name =
+        name.ok_or_else(|| ApiError::unprocessable("Name a link by linkId, by externalId, or by domain and key."))?;
     let link = api.shortener.find(&name).await?.ok_or_else(no_such_link)?;
     Ok(web::Json(viewed(&api, &link).await))
 }
@@ -74,8 +77,17 @@ async fn list(api: web::Data<Api>, mut params: Params) -> Result<web::Json<Vec<L
     })?;
     let (after, before) = (params.take("startingAfter"), params.take("endingBefore"));
     params.not_supported(&[
-        ("page", "1"), ("sort", "createdAt"), ("sortBy", "createdAt"), ("withTags", "false"), ("search", ""), ("tagId", ""),
-        ("tagIds", ""), ("tagNames", ""), ("folderId", ""), ("userId", ""), ("tenantId", ""),
+        ("page", "1"),
+        ("sort", "createdAt"),
+        ("sortBy", "createdAt"),
+        ("withTags", "false"),
+        ("search", ""),
+        ("tagId", ""),
+        ("tagIds", ""),
+        ("tagNames", ""),
+        ("folderId", ""),
+        ("userId", ""),
+        ("tenantId", ""),
     ])?;
     params.finish()?;
     let page = match (after, before) {
@@ -96,8 +108,15 @@ async fn count(api: web::Data<Api>, mut params: Params) -> Result<web::Json<u64>
     let archived = archived(&mut params)?;
     domain(&api, &mut params)?;
     params.not_supported(&[
-        ("groupBy", ""), ("withTags", "false"), ("search", ""), ("tagId", ""), ("tagIds", ""), ("tagNames", ""),
-        ("folderId", ""), ("userId", ""), ("tenantId", ""),
+        ("groupBy", ""),
+        ("withTags", "false"),
+        ("search", ""),
+        ("tagId", ""),
+        ("tagIds", ""),
+        ("tagNames", ""),
+        ("folderId", ""),
+        ("userId", ""),
+        ("tenantId", ""),
     ])?;
     params.finish()?;
     Ok(web::Json(api.shortener.store().count(archived).await?))

@@ -2,8 +2,8 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use actix_web::{HttpResponse, ResponseError, http::header, middleware::from_fn, web};
 use ::analytics::query::Queries;
+use actix_web::{HttpResponse, ResponseError, http::header, middleware::from_fn, web};
 
 use crate::{code::Codec, shortener::Shortener};
 

@@ -165,8 +165,10 @@ where
 {
     type Response = Response<BoxBody>;
     type Error = actix_web::Error;
-    type Future =
-        Either<Ready<Result<Response<BoxBody>, actix_web::Error>>, LocalBoxFuture<'static, Result<Response<BoxBody>, actix_web::Error>>>;
+    type Future = Either<
+        Ready<Result<Response<BoxBody>, actix_web::Error>>,
+        LocalBoxFuture<'static, Result<Response<BoxBody>, actix_web::Error>>,
+    >;
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.app.poll_ready(context).map_err(Into::into)

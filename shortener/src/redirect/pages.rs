@@ -24,8 +24,7 @@ pub fn gone(request: &Request) -> Response<BoxBody> {
 /// Whether there is such a link cannot be said now.
 pub fn unavailable(request: &Request) -> Response<BoxBody> {
     let text = "This link cannot be looked up at the moment. Please try again.";
-    let mut response =
-        answer(request, StatusCode::SERVICE_UNAVAILABLE, Code::InternalServerError, "Try again", text);
+    let mut response = answer(request, StatusCode::SERVICE_UNAVAILABLE, Code::InternalServerError, "Try again", text);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     response
 }
@@ -33,8 +32,7 @@ pub fn unavailable(request: &Request) -> Response<BoxBody> {
 /// A link is opened with GET or HEAD.
 pub fn method_not_allowed(request: &Request) -> Response<BoxBody> {
     let text = "Links are opened with GET or HEAD.";
-    let mut response =
-        answer(request, StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "Method not allowed", text);
+    let mut response = answer(request, StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, "Method not allowed", text);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }

@@ -62,17 +62,16 @@ impl Write for HandBack {
     type Outcome = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-        let handed_back =
-            sqlx::query(
-                "UPDATE claims SET owner = NULL, first_unused = ?1
+        let handed_back = sqlx::query(
+            "UPDATE claims SET owner = NULL, first_unused = ?1
                  WHERE block = ?2 AND owner = ?3 AND ?1 BETWEEN first_unused AND ?4",
-            )
-            .bind(self.first_unused.cast_signed())
-            .bind(i64::from(self.block.0))
-            .bind(self.owner.0.as_bytes().to_vec())
-            .bind(self.block.end_id().cast_signed())
-            .execute(connection)
-            .await?;
+        )
+        .bind(self.first_unused.cast_signed())
+        .bind(i64::from(self.block.0))
+        .bind(self.owner.0.as_bytes().to_vec())
+        .bind(self.block.end_id().cast_signed())
+        .execute(connection)
+        .await?;
         Ok(handed_back.rows_affected() == 1)
     }
 }
@@ -89,9 +88,10 @@ impl Write for Pin {
             .execute(&mut *connection)
             .await?;
         let pinned: Vec<u8> = sqlx::query_scalar("SELECT fingerprint FROM id_space").fetch_one(connection).await?;
-        let pinned = pinned.try_into().map(Fingerprint).map_err(|_| {
-            sqlx::Error::Decode("the id space's fingerprint is not 16 bytes".into())
-        })?;
+        let pinned = pinned
+            .try_into()
+            .map(Fingerprint)
+            .map_err(|_| sqlx::Error::Decode("the id space's fingerprint is not 16 bytes".into()))?;
         Ok(if pinned == self.0 { Pinned::Ours } else { Pinned::Theirs(pinned) })
     }
 }

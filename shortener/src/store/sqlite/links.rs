@@ -11,9 +11,7 @@ use super::{
 use crate::{
     key::{Domain, Key},
     link::{ExternalId, Link, LinkId},
-    store::{
-        Archived, Created, Creation, Cursor, Idempotency, Links, Listing, Order, Page, Replaced, StoreError,
-    },
+    store::{Archived, Created, Creation, Cursor, Idempotency, Links, Listing, Order, Page, Replaced, StoreError},
 };
 
 /// Idempotency records that one creation deletes at most, once they are too old: so that they never pile up.

@@ -21,7 +21,6 @@ mod writer;
 pub use open::OpenError;
 use writer::Writer;
 
-
 /// The link store in one SQLite file.
 pub struct SqliteStore {
     readers: SqlitePool,
@@ -32,8 +31,9 @@ pub struct SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn close(&self) {
-        self.writer.close().await;
+        // The last connection to close empties SQLite's log into the file, which only the writer may do.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }
 

@@ -34,7 +34,10 @@ pub trait Write: Send + Sync + 'static {
 /// A write with its way back to whoever asked for it.
 enum Waiting {
     /// A link with a generated code and nothing unique beside it: many of them are one statement.
-    Insert { link: Box<Link>, reply: oneshot::Sender<Result<Created, StoreError>> },
+    Insert {
+        link: Box<Link>,
+        reply: oneshot::Sender<Result<Created, StoreError>>,
+    },
     Other(Box<dyn Pending>),
 }
 
