@@ -13,7 +13,7 @@ use analytics::{
     rollups::{Rollups, sqlite::SqliteRollups},
 };
 use anyhow::Context;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::PrometheusHandle;
 use token_service::{
     Leases,
     sqlite::{SqliteLeases, SqliteOptions},
@@ -85,6 +85,7 @@ pub struct Application {
     allocator: Allocator,
     clicks: Option<Clicks>,
     readiness: Readiness,
+    recorded: PrometheusHandle,
     server: Server,
     ops_server: Server,
 }
@@ -103,9 +104,7 @@ impl Application {
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
         let api_key = settings.api_key()?;
         let root = settings.root_target()?;
-        let prometheus = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
-        metrics::describe();
-
+        let recorded = metrics::start().context("metrics cannot be recorded")?;
         let data_dir = DataDir::open(&settings.data_dir)?;
         let backends = Backends::open(&settings, &data_dir).await?;
         let listener = listen("--listen", settings.listen)?;
@@ -138,17 +137,27 @@ impl Application {
             },
         };
         let readiness = Readiness::default();
-        let ops = Ops { readiness: readiness.clone(), metrics: prometheus, cache };
+        let ops = Ops { readiness: readiness.clone(), metrics: recorded.clone(), cache };
         let server = server::server(listener, &settings, shared).context("--listen cannot be served")?;
         let ops_server = ops::server(ops_listener, ops).context("--ops-listen cannot be served")?;
         tracing::info!(%listening, ops = %ops_listening, public_url = settings.public_url.as_str(), "Septet starts");
         greeting::print(listening, ops_listening, &settings.public_url, made_api_key.as_deref());
-        Ok(Application { settings, data_dir, backends, allocator, clicks, readiness, server, ops_server })
+        Ok(Application { settings, data_dir, backends, allocator, clicks, readiness, recorded, server, ops_server })
     }
 
     /// Serves until SIGTERM or SIGINT, or until a part of it fails; then stops in order.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Application { settings, data_dir, backends, allocator, mut clicks, readiness, server, ops_server } = self;
+        let Application {
+            settings,
+            data_dir,
+            backends,
+            allocator,
+            mut clicks,
+            readiness,
+            recorded,
+            server,
+            ops_server,
+        } = self;
         let (handle, ops_handle) = (server.handle(), ops_server.handle());
         let mut serving: JoinHandle<_> = tokio::spawn(server);
         let mut serving_ops: JoinHandle<_> = tokio::spawn(ops_server);
@@ -159,6 +168,7 @@ impl Application {
             _ = &mut serving => Err(anyhow::anyhow!("the public port is served no more")),
             _ = &mut serving_ops => Err(anyhow::anyhow!("the operations port is served no more")),
             () = allocator.ended() => Err(anyhow::anyhow!("the allocator ended on its own")),
+            never = metrics::upkeep(&recorded) => match never {},
             () = counting_ended(&mut clicks) => Err(anyhow::anyhow!("clicks are counted no more")),
         };
 

@@ -8,6 +8,8 @@ use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
 use crate::redirect::cache::Cache;
 
 const REDIRECTS: &str = "septet_redirects_total";
@@ -21,10 +23,30 @@ const CACHE_LINKS: &str = "septet_cache_links";
 const CACHE_BYTES: &str = "septet_cache_bytes";
 const CACHE_BYTES_MAX: &str = "septet_cache_bytes_max";
 const CACHE_ABSENT: &str = "septet_cache_absent_keys";
+const CONNECTIONS: &str = "septet_connections";
 const BUILD: &str = "septet_build_info";
 
-/// Says what each metric means. Call it once, after the recorder is installed.
-pub fn describe() {
+/// Bounds of every histogram, in seconds: from a commit to a fast disk to what nobody should wait for.
+const SECONDS: [f64; 13] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
+/// Starts recording; what it returns shows what was recorded.
+pub fn start() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+/// Keeps what is recorded from piling up between scrapes. Never ends.
+pub async fn upkeep(handle: &PrometheusHandle) -> Infallible {
+    loop {
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        handle.run_upkeep();
+    }
+}
+
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+fn describe() {
     describe_counter!(REDIRECTS, "Requests for keys, by outcome: found, expired, absent, unavailable");
     describe_counter!(STALE, "Redirects answered from the cache past its time, as the link store did not answer");
     describe_counter!(LOADS, "Reads of the link store for redirects");
@@ -40,6 +62,7 @@ pub fn describe() {
     describe_gauge!(CACHE_BYTES, Unit::Bytes, "Memory that cached links take");
     describe_gauge!(CACHE_BYTES_MAX, Unit::Bytes, "Memory that cached links may take; beyond it the least used go");
     describe_gauge!(CACHE_ABSENT, "Keys of which it is remembered that they lead nowhere");
+    describe_gauge!(CONNECTIONS, "Open connections of the public port");
     describe_gauge!(BUILD, "1, labelled with the version");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
 }
@@ -50,6 +73,7 @@ static EXPIRED: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcom
 static ABSENT: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcome" => "absent"));
 static UNAVAILABLE: LazyLock<Counter> = LazyLock::new(|| counter!(REDIRECTS, "outcome" => "unavailable"));
 static WRITTEN: LazyLock<Counter> = LazyLock::new(|| counter!(WRITES));
+static CONNECTED: LazyLock<Gauge> = LazyLock::new(|| gauge!(CONNECTIONS));
 static COMMITTED: LazyLock<Histogram> = LazyLock::new(|| histogram!(COMMIT_SECONDS));
 
 pub fn redirect_found() {
@@ -87,6 +111,22 @@ pub fn store_refused() {
 pub fn store_commit(writes: usize, took: Duration) {
     WRITTEN.increment(writes as u64);
     COMMITTED.record(took);
+}
+
+/// An open connection, counted until it is dropped.
+pub struct Connection(());
+
+impl Connection {
+    pub fn open() -> Self {
+        CONNECTED.increment(1);
+        Connection(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        CONNECTED.decrement(1);
+    }
 }
 
 /// Shows how full the cache is, at the moment of a scrape.

@@ -10,6 +10,7 @@ use analytics::click_log::ClickLogs;
 
 use crate::{
     api::{self, Api, RootTarget, auth::Authenticator},
+    metrics,
     redirect::{
         cache::Cache,
         front::{ClickHeaders, Front, Redirects},
@@ -55,6 +56,9 @@ pub fn server(listener: TcpListener, settings: &Settings, shared: Shared) -> io:
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
+            })
+            .on_connect_ext(|_, data| {
+                data.insert(metrics::Connection::open());
             })
             .finish(fn_factory(move || worker(shared.clone())))
             .tcp()

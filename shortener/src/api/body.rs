@@ -1,14 +1,18 @@
 //! The body of a request: one JSON object, bounded, read field by field.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::error::ApiError;
 
 /// The largest body that is read, in bytes. A destination may take 32,000 characters, escaped six bytes each.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// How long a client may take to send a body, once its head was read.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The fields of a request's JSON object. Each is taken once; what is left over is refused by [`Fields::finish`].
 #[derive(Debug)]
@@ -104,10 +108,11 @@ impl FromRequest for Fields {
                 return Err(ApiError::unsupported_media_type());
             }
             let payload = payload.await.map_err(|error| ApiError::bad_request(error.to_string()))?;
-            match payload.to_bytes_limited(BODY_BYTES_MAX).await {
-                Ok(Ok(body)) => Fields::parse(&body),
-                Ok(Err(error)) => Err(ApiError::bad_request(format!("The body cannot be read: {error}."))),
-                Err(_) => Err(ApiError::body_too_large(BODY_BYTES_MAX)),
+            match timeout(BODY_TIMEOUT, payload.to_bytes_limited(BODY_BYTES_MAX)).await {
+                Ok(Ok(Ok(body))) => Fields::parse(&body),
+                Ok(Ok(Err(error))) => Err(ApiError::bad_request(format!("The body cannot be read: {error}."))),
+                Ok(Err(_)) => Err(ApiError::body_too_large(BODY_BYTES_MAX)),
+                Err(_) => Err(ApiError::body_too_slow(BODY_TIMEOUT)),
             }
         })
     }

@@ -1,5 +1,7 @@
 //! Errors of the API: one list of codes, one shape, one place where a cause becomes a status.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde_json::json;
 
@@ -79,6 +81,11 @@ impl ApiError {
     pub fn body_too_large(bytes_max: usize) -> Self {
         let message = format!("The body is larger than {bytes_max} bytes.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadRequest, message)
+    }
+
+    pub fn body_too_slow(limit: Duration) -> Self {
+        let message = format!("The body did not arrive within {} seconds.", limit.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, message)
     }
 
     pub fn unauthorized(message: impl Into<String>) -> Self {

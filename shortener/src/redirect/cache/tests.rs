@@ -1,0 +1,283 @@
+//! The cache against a store that can be held up, broken and changed.
+
+use std::sync::atomic::AtomicUsize;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    key::Alias,
+    link::{ExternalId, Link, LinkId, RedirectStatus},
+    redirect::target::Outcome,
+    store::{Archived, Created, Creation, Listing, Replaced},
+};
+
+/// What the store does when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Answers,
+    Waits,
+    Fails,
+}
+
+struct MoodyStore {
+    mood: watch::Sender<Mood>,
+    url: Mutex<Option<&'static str>>,
+    reads: AtomicUsize,
+}
+
+impl MoodyStore {
+    fn link(&self, key: &Key) -> Option<Link> {
+        let url = (*self.url.lock())?;
+        Some(Link {
+            id: LinkId(1),
+            domain: Domain::default(),
+            key: key.clone(),
+            url: crate::destination::Destination::from_stored(url),
+            external_id: None,
+            expires_at_ms: None,
+            expired_url: None,
+            title: None,
+            comments: None,
+            archived: false,
+            redirect_status: RedirectStatus::Found,
+            created_at_ms: 0,
+            updated_at_ms: 0,
+            revision: 1,
+        })
+    }
+}
+
+#[async_trait]
+impl Links for MoodyStore {
+    async fn by_key(&self, _: &Domain, key: &Key) -> Result<Option<Link>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        // What is read is what was there when the read began.
+        let link = self.link(key);
+        let mut mood = self.mood.subscribe();
+        let mood = *mood.wait_for(|mood| *mood != Mood::Waits).await.expect("the store lives");
+        if mood == Mood::Fails { Err(StoreError::Unavailable("broken".into())) } else { Ok(link) }
+    }
+
+    async fn create(&self, _: Creation) -> Result<Created, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn by_id(&self, _: LinkId) -> Result<Option<Link>, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn by_ids(&self, _: &[LinkId]) -> Result<Vec<Link>, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn by_external_id(&self, _: &ExternalId) -> Result<Option<Link>, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn list(&self, _: &Listing) -> Result<Vec<Link>, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn count(&self, _: Archived) -> Result<u64, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn replace(&self, _: &Link, _: &Link) -> Result<Replaced, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+
+    async fn delete(&self, _: LinkId) -> Result<Option<Link>, StoreError> {
+        unreachable!("the cache only reads by key")
+    }
+}
+
+const NOW_MS: i64 = 1_000_000;
+const FIRST: &str = "https://example.com/first";
+const SECOND: &str = "https://example.com/second";
+
+fn setup(settings: CacheSettings) -> (Arc<MoodyStore>, Arc<Cache>) {
+    let store = Arc::new(MoodyStore {
+        mood: watch::Sender::new(Mood::Answers),
+        url: Mutex::new(Some(FIRST)),
+        reads: AtomicUsize::new(0),
+    });
+    let cache = Cache::new(store.clone(), settings, Handle::current());
+    (store, cache)
+}
+
+fn key(text: &str) -> Key {
+    Key::Alias(Alias::parse(text).unwrap())
+}
+
+fn url(loaded: &Loaded) -> Option<String> {
+    let target = loaded.as_ref().expect("an answer").as_ref()?;
+    let Outcome::Redirect { location, .. } = target.at(0) else { panic!("it does not expire") };
+    Some(String::from_utf8(location.to_vec()).unwrap())
+}
+
+fn reads(store: &MoodyStore) -> usize {
+    store.reads.load(Ordering::SeqCst)
+}
+
+/// Waits until the store has been read so often.
+async fn read_begun(store: &MoodyStore, count: usize) {
+    while reads(store) < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Seen to fail when `load` did not look for a read under way.
+#[tokio::test]
+async fn ten_thousand_who_wait_for_a_key_cause_one_read() {
+    let (store, cache) = setup(CacheSettings::default());
+    store.mood.send_replace(Mood::Waits);
+    let waiting: Vec<_> = (0..10_000)
+        .map(|_| {
+            let cache = Arc::clone(&cache);
+            tokio::spawn(async move { cache.resolve(&key("hot"), NOW_MS).await })
+        })
+        .collect();
+    read_begun(&store, 1).await;
+    store.mood.send_replace(Mood::Answers);
+    for waiting in waiting {
+        assert_eq!(url(&waiting.await.unwrap()).as_deref(), Some(FIRST));
+    }
+    assert_eq!(reads(&store), 1);
+    assert!(cache.fresh(&key("hot"), NOW_MS).is_some());
+}
+
+/// Seen to fail when a read was a part of the request that began it.
+#[tokio::test]
+async fn a_read_outlives_whoever_began_it() {
+    let (store, cache) = setup(CacheSettings::default());
+    store.mood.send_replace(Mood::Waits);
+    let first = tokio::spawn({
+        let cache = Arc::clone(&cache);
+        async move { cache.resolve(&key("a"), NOW_MS).await }
+    });
+    read_begun(&store, 1).await;
+    first.abort();
+    let second = {
+        let cache = Arc::clone(&cache);
+        async move { cache.resolve(&key("a"), NOW_MS).await }
+    };
+    store.mood.send_replace(Mood::Answers);
+    assert_eq!(url(&second.await).as_deref(), Some(FIRST));
+    assert_eq!(reads(&store), 1);
+}
+
+/// Seen to fail when a stale link was not served, and when a failure was taken for an absence.
+#[tokio::test]
+async fn while_the_store_fails_what_is_cached_is_served_past_its_time() {
+    let (store, cache) = setup(CacheSettings::default());
+    cache.resolve(&key("known"), NOW_MS).await.unwrap();
+    store.mood.send_replace(Mood::Fails);
+    let later_ms = NOW_MS + millis(CacheSettings::default().ttl);
+    assert!(cache.fresh(&key("known"), later_ms).is_none());
+    assert_eq!(url(&cache.resolve(&key("known"), later_ms).await).as_deref(), Some(FIRST));
+    assert!(matches!(cache.resolve(&key("unknown"), later_ms).await, Err(ResolveError::Store(_))));
+    // It is asked again after a while, not for every request.
+    let before = reads(&store);
+    assert!(cache.fresh(&key("known"), later_ms + millis(STALE_RETRY) - 1).is_some());
+    assert_eq!(url(&cache.resolve(&key("known"), later_ms + 1).await).as_deref(), Some(FIRST));
+    assert_eq!(reads(&store), before);
+    store.mood.send_replace(Mood::Answers);
+    *store.url.lock() = Some(SECOND);
+    let recovered_ms = later_ms + millis(STALE_RETRY);
+    assert_eq!(url(&cache.resolve(&key("known"), recovered_ms).await).as_deref(), Some(SECOND));
+    assert_eq!(url(&cache.resolve(&key("unknown"), recovered_ms).await).as_deref(), Some(SECOND));
+}
+
+/// Seen to fail when `land` did not look whether the link was changed.
+#[tokio::test]
+async fn a_change_is_seen_by_the_next_request_whatever_is_under_way() {
+    let (store, cache) = setup(CacheSettings::default());
+    store.mood.send_replace(Mood::Waits);
+    let early = tokio::spawn({
+        let cache = Arc::clone(&cache);
+        async move { cache.resolve(&key("a"), NOW_MS).await }
+    });
+    read_begun(&store, 1).await;
+    *store.url.lock() = Some(SECOND);
+    cache.invalidate(&key("a"));
+    let late = tokio::spawn({
+        let cache = Arc::clone(&cache);
+        async move { cache.resolve(&key("a"), NOW_MS).await }
+    });
+    read_begun(&store, 2).await;
+    store.mood.send_replace(Mood::Answers);
+    assert_eq!(url(&early.await.unwrap()).as_deref(), Some(FIRST), "it began before the change");
+    assert_eq!(url(&late.await.unwrap()).as_deref(), Some(SECOND));
+    assert_eq!(url(&cache.resolve(&key("a"), NOW_MS).await).as_deref(), Some(SECOND));
+}
+
+/// Seen to fail when a stale link was put back after it was invalidated.
+#[tokio::test]
+async fn what_was_changed_does_not_come_back_stale() {
+    let (store, cache) = setup(CacheSettings::default());
+    cache.resolve(&key("a"), NOW_MS).await.unwrap();
+    store.mood.send_replace(Mood::Fails);
+    cache.invalidate(&key("a"));
+    assert!(cache.resolve(&key("a"), NOW_MS).await.is_err());
+}
+
+/// Seen to fail when absences were not kept, and when they were kept for ever.
+#[tokio::test]
+async fn an_absence_is_believed_for_a_while() {
+    let (store, cache) = setup(CacheSettings::default());
+    *store.url.lock() = None;
+    for _ in 0..100 {
+        assert_eq!(url(&cache.resolve(&key("a"), NOW_MS).await), None);
+    }
+    assert_eq!(reads(&store), 1);
+    *store.url.lock() = Some(FIRST);
+    let later_ms = NOW_MS + millis(CacheSettings::default().absent_ttl);
+    assert_eq!(url(&cache.resolve(&key("a"), later_ms - 1).await), None);
+    assert_eq!(url(&cache.resolve(&key("a"), later_ms).await).as_deref(), Some(FIRST));
+    *store.url.lock() = None;
+    cache.invalidate(&key("a"));
+    assert_eq!(url(&cache.resolve(&key("a"), later_ms).await), None);
+    *store.url.lock() = Some(FIRST);
+    cache.invalidate(&key("a"));
+    assert_eq!(url(&cache.resolve(&key("a"), later_ms).await).as_deref(), Some(FIRST), "it was just made");
+}
+
+/// Seen to fail when the number of absences was not limited.
+#[tokio::test]
+async fn nothing_grows_without_a_limit() {
+    let settings =
+        CacheSettings { max_bytes: 100_000, links_estimate: 1_000, absent_max: 100, ..CacheSettings::default() };
+    let (store, cache) = setup(settings);
+    for number in 0..5_000 {
+        cache.resolve(&key(&format!("there{number}")), NOW_MS).await.unwrap();
+    }
+    *store.url.lock() = None;
+    for number in 0..5_000 {
+        cache.resolve(&key(&format!("absent{number}")), NOW_MS).await.unwrap();
+    }
+    let size = cache.size();
+    assert!(size.bytes <= 100_000 && size.links > 100, "{size:?}");
+    assert!((50..=100).contains(&size.absent), "{size:?}");
+}
+
+/// Seen to fail without the limit on reads.
+#[tokio::test]
+async fn reads_under_way_are_limited() {
+    let (store, cache) = setup(CacheSettings::default());
+    store.mood.send_replace(Mood::Waits);
+    let waiting: Vec<_> = (0..LOADS_MAX)
+        .map(|number| {
+            let cache = Arc::clone(&cache);
+            tokio::spawn(async move { cache.resolve(&key(&number.to_string()), NOW_MS).await })
+        })
+        .collect();
+    read_begun(&store, LOADS_MAX).await;
+    assert!(matches!(cache.resolve(&key("one-more"), NOW_MS).await, Err(ResolveError::Overloaded)));
+    store.mood.send_replace(Mood::Answers);
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap();
+    }
+    assert!(cache.resolve(&key("one-more"), NOW_MS).await.is_ok());
+}
