@@ -70,7 +70,7 @@ impl Enricher {
             places: Places::open(settings.geoip_db.as_deref())?,
             trusted_proxies: settings.trusted_proxies,
             agents: Cache::new(CACHED_AGENTS),
-            referers: Referers::new(),
+            referers: Referers::default(),
             salts: Box::new(salts),
         })
     }

@@ -17,11 +17,13 @@ pub struct Referers {
     domains: Cache<Box<[u8]>, Text>,
 }
 
-impl Referers {
-    pub fn new() -> Self {
+impl Default for Referers {
+    fn default() -> Self {
         Referers { domains: Cache::new(CACHED_ORIGINS) }
     }
+}
 
+impl Referers {
     /// The domain of a `Referer` header, by [`domain`]; empty if there is none.
     pub fn domain(&mut self, referer: &[u8]) -> Text {
         let Some(origin) = origin(referer) else { return Text::default() };

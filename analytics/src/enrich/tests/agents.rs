@@ -122,7 +122,7 @@ const PEOPLE: &[(&str, [&str; 3])] = &[
     ("Wget/1.21.4", ["Wget", "", ""]),
 ];
 
-/// Seen to fail when the word `Android` stood before `BRAVIA` in the list of device words.
+/// Seen to fail when the words for devices lacked `BRAVIA`: an Android TV then passed for a tablet.
 #[test]
 fn people_are_told_by_browser_system_and_device() {
     for (user_agent, expected) in PEOPLE {

@@ -79,7 +79,7 @@ fn a_click_is_enriched() {
     assert_ne!(enricher.enrich(&raw(), LogId(7), 820).visitor, click.visitor, "the salt was thrown away");
 }
 
-/// Seen to fail when the agents were not cached, and when the value was not shared.
+/// Seen to fail when agents were not put into their cache.
 #[test]
 fn what_was_seen_before_is_remembered_and_shared() {
     let mut enricher = enricher(&["10.0.0.0/8".parse().unwrap()]);

@@ -27,8 +27,8 @@ fn fields(place: Place) -> [String; 4] {
 /// File, address, the country that a CDN named; continent, country, region, city.
 type Row = (Option<&'static str>, &'static str, &'static str, [&'static str; 4]);
 
-/// Seen to fail when region and city were kept though the CDN named another country, when any two letters passed for a country,
-/// and when the subdivision stood without its country.
+/// Seen to fail when region and city were kept though the CDN named another country, and when
+/// the subdivision stood without its country.
 const PLACES: &[Row] = &[
     (Some(CITIES), "81.2.69.142", "", ["EU", "GB", "GB-ENG", "London"]),
     (Some(CITIES), "89.160.20.112", "", ["EU", "SE", "SE-E", "Linköping"]),

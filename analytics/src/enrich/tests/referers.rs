@@ -55,7 +55,7 @@ const REFERERS: &[(&str, &str)] = &[
 
 #[test]
 fn a_page_counts_as_its_registrable_domain() {
-    let mut referers = Referers::new();
+    let mut referers = Referers::default();
     // Twice: worked out, and remembered.
     for (referer, domain) in [REFERERS, REFERERS].concat() {
         assert_eq!(&*referers.domain(referer.as_bytes()), domain, "{referer:?}");
@@ -64,7 +64,7 @@ fn a_page_counts_as_its_registrable_domain() {
 
 #[test]
 fn an_endless_host_is_unknown() {
-    let mut referers = Referers::new();
+    let mut referers = Referers::default();
     assert_eq!(&*referers.domain(format!("https://{}example.com/", "a.".repeat(200)).as_bytes()), "");
     assert_eq!(&*referers.domain(format!("https://example.com/{}", "a/".repeat(2000)).as_bytes()), "example.com");
 }
@@ -72,18 +72,18 @@ fn an_endless_host_is_unknown() {
 proptest! {
     #[test]
     fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        Referers::new().domain(&bytes);
+        Referers::default().domain(&bytes);
     }
 
     #[test]
     fn any_url_like_text_is_read(text in "(https?|android-app)://.{0,300}") {
-        let domain = Referers::new().domain(text.as_bytes());
+        let domain = Referers::default().domain(text.as_bytes());
         prop_assert!(domain.len() <= 300 * 4 && !domain.contains(char::is_control), "{}", domain);
     }
 
     #[test]
     fn any_subdomain_is_its_domain(labels in prop::collection::vec("[a-z0-9]{1,9}", 0..5)) {
         let sub: String = labels.iter().map(|label| format!("{label}.")).collect();
-        prop_assert_eq!(&*Referers::new().domain(format!("https://{sub}example.co.uk/").as_bytes()), "example.co.uk");
+        prop_assert_eq!(&*Referers::default().domain(format!("https://{sub}example.co.uk/").as_bytes()), "example.co.uk");
     }
 }
