@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use analytics::{
@@ -14,6 +15,7 @@ use analytics::{
     stream::Source,
 };
 use anyhow::Context;
+use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{clock, settings::Settings};
@@ -23,9 +25,13 @@ const FOLDER: &str = "clicks";
 /// The file of visitor salts in the data directory.
 const SALTS: &str = "visitor-salts";
 
+/// How often it is looked whether a visitor salt's time is over.
+const SALT_EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
 /// A click log, and the task that counts what it holds.
 pub struct Clicks {
     logs: Arc<ClickLogs>,
+    enricher: Arc<Mutex<Enricher>>,
     stop: watch::Sender<bool>,
     consumer: JoinHandle<()>,
 }
@@ -40,11 +46,12 @@ impl Clicks {
         let enricher =
             EnrichSettings { geoip_db: settings.geoip_db.clone(), trusted_proxies: settings.trusted_proxies.clone() };
         let salts = FileSalts::open(&data_dir.join(SALTS), clock::now_ms())?;
-        let mut enricher = Enricher::new(enricher, salts)?;
+        let enricher = Arc::new(Mutex::new(Enricher::new(enricher, salts)?));
+        let enrich = Arc::clone(&enricher);
         let progress = rollups.progress(&Source(local::SOURCE.to_owned())).await?;
         let stream = LocalStream::open(
             logs.reader().context("the click log cannot be read")?,
-            move |raw, log, offset| enricher.enrich(raw, log, offset),
+            move |raw, log, offset| enrich.lock().enrich(raw, log, offset),
             &progress,
         );
         let (stop, mut stopped) = watch::channel(false);
@@ -55,7 +62,7 @@ impl Clicks {
         // Compiling the patterns takes a moment, which no start should wait for.
         std::thread::Builder::new().name("enrich-warm-up".to_owned()).spawn(Enricher::warm_up)?;
         let consumer = tokio::spawn(Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped));
-        Ok(Clicks { logs, stop, consumer })
+        Ok(Clicks { logs, enricher, stop, consumer })
     }
 
     /// Where worker threads get their logs.
@@ -63,10 +70,20 @@ impl Clicks {
         Arc::clone(&self.logs)
     }
 
-    /// Resolves if counting ends on its own, which is a fault.
+    /// Throws visitor salts away when their time is over, whether or not there are clicks. Resolves if counting ends on its
+    /// own, which is a fault.
     pub async fn ended(&mut self) {
-        if let Err(error) = (&mut self.consumer).await {
-            tracing::error!(%error, "the task that counts clicks failed");
+        let mut expiry = tokio::time::interval(SALT_EXPIRY_INTERVAL);
+        loop {
+            tokio::select! {
+                ended = &mut self.consumer => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "the task that counts clicks failed");
+                    }
+                    return;
+                }
+                _ = expiry.tick() => self.enricher.lock().expire_salts(clock::now_ms()),
+            }
         }
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Labels are outcomes; never a key, a URL or a path. The allocator, the click log and the consumer describe their own.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
 use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
