@@ -4,10 +4,10 @@
 //! makes one; each case becomes a test. The suite uses nothing but the trait.
 
 use std::{
-    collections::{HashMap, HashSet},
-    future::Future,
+    collections::{BTreeSet, HashMap, HashSet},
+    future::{Future, poll_fn},
     sync::Arc,
-    task::{Context, Waker},
+    task::Poll,
     time::Duration,
 };
 
@@ -16,6 +16,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use crate::{Block, Ended, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner, Usage};
+
+/// More steps than any call takes.
+const DROPPED_STEPS_MAX: u32 = 24;
 
 /// A store of its own for one case: empty at first.
 #[async_trait]
@@ -278,38 +281,41 @@ pub async fn the_record_pages(harness: &mut impl Harness) {
     assert!(leases.records(None, 0).await.expect("an empty page").is_empty());
 }
 
-/// Drops calls after a few polls; the same call then succeeds, and no block is lost or shared.
+/// Drops calls half-way; the same call then succeeds, and no block is lost or shared.
 ///
 /// Seen to fail when the high-water mark is raised outside the transaction that writes the lease.
 pub async fn a_dropped_call_is_whole_or_nothing(harness: &mut impl Harness) {
     let leases = harness.leases();
     let owner = Owner::random();
-    for polls in 0..24 {
+    for steps in 0..DROPPED_STEPS_MAX {
         let request = request(owner, 2);
-        poll_and_drop(leases.lease(&request), polls).await;
+        drop_after(steps, leases.lease(&request)).await;
         let leased = leases.lease(&request).await.expect("the repeated request");
-        poll_and_drop(leases.renew(leased.id, owner, usage(1, 0)), polls).await;
+        drop_after(steps, leases.renew(leased.id, owner, usage(1, 0))).await;
         leases.renew(leased.id, owner, usage(1, 0)).await.expect("renewed");
-        poll_and_drop(leases.give_back(leased.id, owner, usage(1, 0)), polls).await;
+        drop_after(steps, leases.give_back(leased.id, owner, usage(1, 0))).await;
         leases.give_back(leased.id, owner, usage(1, 0)).await.expect("given back");
     }
-    assert_accounted(&record(&*leases).await);
-    let blocks: u32 = record(&*leases).await.iter().map(|row| row.usage.used).sum();
-    assert_eq!(blocks, 24);
+    let record = record(&*leases).await;
+    assert_accounted(&record);
+    assert_eq!(record.iter().map(|row| row.usage.used).sum::<u32>(), DROPPED_STEPS_MAX);
+    let leased: BTreeSet<_> = record.iter().flat_map(|row| row.lease.blocks()).map(|block| block.0).collect();
+    let (first, last) = (leased.first().expect("some"), leased.last().expect("some"));
+    assert_eq!(leased.len() as u32, last - first + 1, "a block was leased to nobody: {leased:?}");
 }
 
-/// Polls a call so often at most, letting others run in between, and drops it.
-async fn poll_and_drop<T>(call: impl Future<Output = T>, polls: u32) {
+/// Lets a call get so many steps far (a step is from one wake-up to the next), and drops it.
+async fn drop_after<T>(steps: u32, call: impl Future<Output = T>) {
     let mut call = std::pin::pin!(call);
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..polls {
-        if call.as_mut().poll(&mut context).is_ready() {
-            return;
+    let mut steps_left = steps;
+    poll_fn(|context| {
+        if steps_left == 0 {
+            return Poll::Ready(());
         }
-        for _ in 0..8 {
-            tokio::task::yield_now().await;
-        }
-    }
+        steps_left -= 1;
+        call.as_mut().poll(context).map(drop)
+    })
+    .await;
 }
 
 /// Seen to fail when a free run is shortened by one block fewer than were leased of it.

@@ -51,12 +51,15 @@ impl ReadyCodes {
         if self.is_closed() {
             return None;
         }
-        let Entry { ready, last_of_block } = self.queue.pop()?;
+        self.accept(self.queue.pop()?)
+    }
+
+    /// A code from the queue is taken if the queue is open still. `take_rest` may have had an earlier one since, and that block is
+    /// handed back from there on; if it has, its pop came before ours, and `closed`, set before that, is seen here.
+    fn accept(&self, Entry { ready, last_of_block }: Entry) -> Option<Taken> {
         if last_of_block {
             self.count_used_up();
         }
-        // Checked again: `take_rest` may have taken an earlier code since, and that block is handed back from there on. If it has,
-        // then its pop came before ours, and `closed`, set before that, is seen here.
         if self.is_closed() {
             return None;
         }
@@ -107,5 +110,37 @@ impl ReadyCodes {
         let first = self.queue.pop().map(|entry| entry.ready.id);
         while self.queue.pop().is_some() {}
         first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Code;
+
+    fn entry(id: u64, last_of_block: bool) -> Entry {
+        Entry { ready: Ready { id, code: Code::parse("Abcdefg").unwrap() }, last_of_block }
+    }
+
+    /// Seen to fail when `closed` is looked at only before the queue is.
+    #[test]
+    fn what_was_popped_while_the_queue_was_closed_is_not_taken() {
+        let codes = ReadyCodes::new();
+        codes.put([entry(1, false), entry(2, false), entry(3, true)]);
+        assert_eq!(codes.take().map(|taken| taken.ready.id), Some(1));
+        let popped = codes.queue.pop().unwrap();
+        codes.close();
+        assert!(codes.accept(popped).is_none());
+        assert!(codes.take().is_none());
+        assert_eq!(codes.take_rest(), Some(3));
+        assert_eq!(codes.take_rest(), None);
+    }
+
+    #[test]
+    fn the_last_code_of_a_block_is_told_and_counted() {
+        let codes = ReadyCodes::new();
+        codes.put([entry(1, false), entry(2, true), entry(8, true)]);
+        let last: Vec<_> = std::iter::from_fn(|| codes.take()).map(|taken| taken.was_last_of_block).collect();
+        assert_eq!((last, codes.take_used_up(), codes.take_used_up()), (vec![false, true, true], 2, 0));
     }
 }
