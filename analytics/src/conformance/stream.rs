@@ -152,7 +152,8 @@ pub async fn replays_what_was_not_released(harness: &mut impl StreamHarness) {
     let mut stream = harness.open(&BTreeMap::new()).await;
     consumer.count(&mut *stream, 100).await;
     consumer.release(&mut *stream).await;
-    let released = Consumer { progress: consumer.progress.clone(), counted: consumer.counted.clone(), ..Consumer::default() };
+    let released =
+        Consumer { progress: consumer.progress.clone(), counted: consumer.counted.clone(), ..Consumer::default() };
     consumer.count(&mut *stream, 300).await;
     drop(stream);
 
@@ -160,7 +161,8 @@ pub async fn replays_what_was_not_released(harness: &mut impl StreamHarness) {
         if restarted {
             harness.restart().await;
         }
-        let mut consumer = Consumer { progress: released.progress.clone(), counted: released.counted.clone(), ..Consumer::default() };
+        let mut consumer =
+            Consumer { progress: released.progress.clone(), counted: released.counted.clone(), ..Consumer::default() };
         let mut stream = harness.open(&consumer.progress).await;
         consumer.count(&mut *stream, 300).await;
         assert_eq!(consumer.by_log(), by_log(&appended), "restarted: {restarted}");

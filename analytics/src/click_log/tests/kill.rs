@@ -46,7 +46,9 @@ fn a_killed_writer_loses_nothing() {
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             let mut words = line.split(' ').skip_while(|word| *word != "appended").skip(1);
-            let (Some(Ok(log)), Some(Ok(count))) = (words.next().map(str::parse), words.next().map(str::parse)) else { continue };
+            let (Some(Ok(log)), Some(Ok(count))) = (words.next().map(str::parse), words.next().map(str::parse)) else {
+                continue;
+            };
             said.insert(LogId(log), count);
             if count >= CLICKS && is_alive {
                 is_alive = false;

@@ -11,7 +11,8 @@ const CLICKS: u64 = 20_000;
 #[test]
 fn what_is_recorded_is_read_once_and_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { segment_bytes: 64 << 10, disk_max_bytes: 8 * (64 << 10), flush_interval: Duration::from_millis(5) };
+    let options =
+        Options { segment_bytes: 64 << 10, disk_max_bytes: 8 * (64 << 10), flush_interval: Duration::from_millis(5) };
     let (logs, counts) = open(folder.path(), options);
     let mut reader = logs.reader().unwrap();
     let mut read = BTreeMap::<LogId, Vec<(u64, u64)>>::new();

@@ -58,7 +58,8 @@ fn a_flipped_byte_anywhere_in_the_last_record_keeps_the_others() {
     }
 }
 
-/// A segment cut to any length is read up to there, without a fault. Seen to fail when old segments were sliced by their made length.
+/// A segment cut to any length is read up to there. Seen to fail (it never ended) when a file shorter than its header led
+/// back to itself.
 #[test]
 fn a_segment_cut_to_a_prefix_is_read_up_to_there() {
     let folder = tempfile::tempdir().unwrap();
