@@ -158,3 +158,6 @@ impl ClickStream for LocalStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,7 @@ impl Cursor {
             }
         };
         if self.next_base != 0 && base != self.next_base {
-            torn(shared, self.id(), self.next_base, "a segment is missing");
+            torn(shared, self.id(), self.next_base, "a part of it is missing");
         }
         self.current = Some(Current { contents, base, position: HEADER_BYTES, end, torn: false });
         Ok(true)
@@ -195,7 +195,8 @@ impl Cursor {
             torn(shared, self.id(), self.passed, "a segment was cut short");
         }
         self.passed = self.passed.max(current.end);
-        self.next_base = current.end;
+        // A file that is shorter than its header ends where it begins.
+        self.next_base = current.end.max(current.base + 1);
         self.read.push_back(ReadSegment { base: current.base, last_end: self.last_end });
     }
 

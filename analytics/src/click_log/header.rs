@@ -57,7 +57,8 @@ impl Header {
         }
         let number = |at: usize| bytes[at..].first_chunk::<8>().map_or(0, |chunk| u64::from_le_bytes(*chunk));
         let header = Self { log: LogId(number(12)), base: number(20), segment_bytes: number(28) };
-        let sound = header.encode() == *bytes && (SEGMENT_MIN_BYTES..=SEGMENT_MAX_BYTES).contains(&header.segment_bytes);
+        let sound =
+            header.encode() == *bytes && (SEGMENT_MIN_BYTES..=SEGMENT_MAX_BYTES).contains(&header.segment_bytes);
         if sound { Found::Header(header) } else { Found::Torn }
     }
 }

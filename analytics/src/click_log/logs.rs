@@ -78,8 +78,11 @@ impl ClickLogs {
             old: Mutex::new(Some(old)),
             options,
         });
-        let threads = background::start(&shared)
-            .map_err(|source| Error::Io { doing: "start the threads of", path: "the click log".into(), source })?;
+        let threads = background::start(&shared).map_err(|source| Error::Io {
+            doing: "start the threads of",
+            path: "the click log".into(),
+            source,
+        })?;
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 

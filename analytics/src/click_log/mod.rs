@@ -55,6 +55,7 @@
 //! name and other contents, stops the start and is never deleted.
 
 mod background;
+mod cursor;
 mod error;
 mod folder;
 mod frame;
@@ -67,7 +68,6 @@ mod options;
 mod pool;
 mod reader;
 pub mod record;
-mod cursor;
 mod segment;
 #[cfg(test)]
 mod tests;

@@ -59,10 +59,8 @@ impl Pool {
     pub fn acquire(&self, log: LogId, base: u64) -> Result<Segment, NoSegment> {
         let mut spare = self.spare()?;
         let path = self.folder.segment(log, base);
-        let prepared = spare
-            .prepare(log, base)
-            .and_then(|()| fs::rename(&spare.path, &path))
-            .and_then(|()| self.folder.sync());
+        let prepared =
+            spare.prepare(log, base).and_then(|()| fs::rename(&spare.path, &path)).and_then(|()| self.folder.sync());
         if let Err(error) = prepared {
             // Whichever of the two names it bears by now.
             for path in [&spare.path, &path] {

@@ -78,7 +78,10 @@ impl Segment {
     ///
     /// # Safety
     /// The caller must be the log's only writer, and everything from `from` on unpublished.
-    #[expect(clippy::mut_from_ref, reason = "the memory is the file's; who may touch which part of it is the caller's promise")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the memory is the file's; who may touch which part of it is the caller's promise"
+    )]
     pub unsafe fn unpublished(&self, from: usize) -> &mut [u8] {
         assert!(from <= self.bytes());
         // SAFETY: in bounds by the check above; nobody else looks at unpublished bytes.

@@ -1,0 +1,227 @@
+//! The suite of the seam "clicks in transit": every [`ClickStream`] passes it, on an empty harness for each function.
+//! [`all`] runs the whole of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::{
+    click::LogId,
+    stream::{Batch, ClickStream, Progress, Sequenced, Source},
+};
+
+/// What must happen, happens within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one call waits.
+const WAIT: Duration = Duration::from_millis(500);
+const MAX: usize = 64;
+
+/// Something that clicks can be appended to, and read from by a stream.
+#[async_trait]
+pub trait StreamHarness: Send {
+    /// Appends a click of `link` to a log, made at the first click under this number. Answers the click's name.
+    async fn append(&mut self, log: usize, link: u64) -> (LogId, u64);
+
+    /// Nothing is appended to this log any more; its number is free.
+    async fn seal(&mut self, log: usize);
+
+    /// The process that writes the logs is gone and another one is there; all logs end. No stream is open while this is called.
+    async fn restart(&mut self);
+
+    /// Opens a stream that goes on from what was counted of each source. The one before was dropped, whatever it was doing.
+    async fn open(&mut self, counted: &BTreeMap<Source, Progress>) -> Box<dyn ClickStream>;
+}
+
+/// Runs the suite, each part on a harness of its own.
+pub async fn all<H: StreamHarness>(mut harness: impl AsyncFnMut() -> H) {
+    delivers_in_order_without_loss(&mut harness().await).await;
+    delivers_while_appending(&mut harness().await).await;
+    answers_empty_when_nothing_comes(&mut harness().await).await;
+    replays_what_was_not_released(&mut harness().await).await;
+    never_repeats_what_was_released(&mut harness().await).await;
+    reports_logs_that_are_gone(&mut harness().await).await;
+    is_drained_when_all_is_released(&mut harness().await).await;
+}
+
+/// A consumer that counts each click once, and checks what the contract says of every batch.
+#[derive(Default)]
+struct Consumer {
+    progress: BTreeMap<Source, Progress>,
+    /// In the order in which they were counted.
+    counted: Vec<(LogId, u64, u64)>,
+    gone: BTreeSet<LogId>,
+}
+
+impl Consumer {
+    fn take(&mut self, batch: Batch, max: usize) {
+        assert!(batch.clicks.len() <= max, "{} clicks, and at most {max} were asked for", batch.clicks.len());
+        let progress = self.progress.entry(batch.source).or_default();
+        for Sequenced { sequence, click } in batch.clicks {
+            assert!(sequence > progress.watermark, "sequence {sequence} after {}", progress.watermark);
+            assert!(!self.gone.contains(&click.log), "a click of log {} that was reported gone", click.log);
+            progress.watermark = sequence;
+            let highest = progress.logs.entry(click.log).or_default();
+            if click.offset > *highest {
+                *highest = click.offset;
+                self.counted.push((click.log, click.offset, click.link));
+            }
+        }
+        for log in batch.gone {
+            progress.logs.remove(&log);
+            self.gone.insert(log);
+        }
+    }
+
+    /// Counts until `count` clicks were counted altogether.
+    async fn count(&mut self, stream: &mut dyn ClickStream, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.counted.len() < count {
+            assert!(Instant::now() < deadline, "{} of {count} clicks were delivered", self.counted.len());
+            self.take(stream.next(MAX, WAIT).await.expect("the stream delivers"), MAX);
+        }
+    }
+
+    async fn release(&self, stream: &mut dyn ClickStream) {
+        for (source, progress) in &self.progress {
+            stream.release(source, progress).await.expect("the stream releases");
+        }
+    }
+
+    /// What was counted, for each log in order.
+    fn by_log(&self) -> BTreeMap<LogId, Vec<(u64, u64)>> {
+        by_log(&self.counted)
+    }
+}
+
+fn by_log(clicks: &[(LogId, u64, u64)]) -> BTreeMap<LogId, Vec<(u64, u64)>> {
+    let mut logs = BTreeMap::<_, Vec<_>>::new();
+    for (log, offset, link) in clicks {
+        logs.entry(*log).or_default().push((*offset, *link));
+    }
+    logs
+}
+
+/// Appends `count` clicks to three logs in turns.
+async fn append(harness: &mut impl StreamHarness, count: u64) -> Vec<(LogId, u64, u64)> {
+    let mut appended = Vec::new();
+    for link in 0..count {
+        let (log, offset) = harness.append(link as usize % 3, link).await;
+        appended.push((log, offset, link));
+    }
+    appended
+}
+
+/// Clicks of one log come in the order in which they were appended, without gaps.
+pub async fn delivers_in_order_without_loss(harness: &mut impl StreamHarness) {
+    let appended = append(harness, 1000).await;
+    let mut consumer = Consumer::default();
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    consumer.count(&mut *stream, appended.len()).await;
+    assert_eq!(consumer.by_log(), by_log(&appended));
+}
+
+/// A call that waits delivers what is appended meanwhile, to logs made meanwhile too.
+pub async fn delivers_while_appending(harness: &mut impl StreamHarness) {
+    let mut consumer = Consumer::default();
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    let mut appended = Vec::new();
+    for log in 0..3 {
+        let (batch, click) = tokio::join!(stream.next(MAX, PATIENCE), harness.append(log, 7));
+        consumer.take(batch.expect("the stream delivers"), MAX);
+        appended.push((click.0, click.1, 7));
+        consumer.count(&mut *stream, appended.len()).await;
+    }
+    assert_eq!(consumer.by_log(), by_log(&appended));
+}
+
+/// With nothing to deliver, an empty batch comes after the wait.
+pub async fn answers_empty_when_nothing_comes(harness: &mut impl StreamHarness) {
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    let batch = tokio::time::timeout(PATIENCE, stream.next(MAX, WAIT)).await.expect("it answers in time");
+    assert_eq!(batch.expect("the stream delivers").clicks, []);
+}
+
+/// What was delivered and not released comes again, under the same names and in the same order of each log.
+pub async fn replays_what_was_not_released(harness: &mut impl StreamHarness) {
+    let appended = append(harness, 300).await;
+    let mut consumer = Consumer::default();
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    consumer.count(&mut *stream, 100).await;
+    consumer.release(&mut *stream).await;
+    let released =
+        Consumer { progress: consumer.progress.clone(), counted: consumer.counted.clone(), ..Consumer::default() };
+    consumer.count(&mut *stream, 300).await;
+    drop(stream);
+
+    for restarted in [false, true] {
+        if restarted {
+            harness.restart().await;
+        }
+        let mut consumer =
+            Consumer { progress: released.progress.clone(), counted: released.counted.clone(), ..Consumer::default() };
+        let mut stream = harness.open(&consumer.progress).await;
+        consumer.count(&mut *stream, 300).await;
+        assert_eq!(consumer.by_log(), by_log(&appended), "restarted: {restarted}");
+    }
+}
+
+/// What was released never comes again, to a stream opened later either.
+pub async fn never_repeats_what_was_released(harness: &mut impl StreamHarness) {
+    append(harness, 300).await;
+    let mut consumer = Consumer::default();
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    consumer.count(&mut *stream, 300).await;
+    consumer.release(&mut *stream).await;
+    drop(stream);
+
+    for restarted in [false, true] {
+        if restarted {
+            harness.restart().await;
+        }
+        let mut stream = harness.open(&consumer.progress).await;
+        for _ in 0..3 {
+            let batch = stream.next(MAX, WAIT).await.expect("the stream delivers");
+            assert_eq!(batch.clicks, [], "restarted: {restarted}");
+            consumer.take(batch, MAX);
+        }
+    }
+}
+
+/// A log that has ended is reported gone once all of it was released, not before; a log that is written is not.
+pub async fn reports_logs_that_are_gone(harness: &mut impl StreamHarness) {
+    let appended = append(harness, 30).await;
+    let mut consumer = Consumer::default();
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    consumer.count(&mut *stream, 30).await;
+    harness.seal(0).await;
+    harness.seal(1).await;
+    consumer.take(stream.next(MAX, WAIT).await.expect("the stream delivers"), MAX);
+    assert!(consumer.gone.is_empty(), "gone before it was released");
+
+    consumer.release(&mut *stream).await;
+    let sealed = BTreeSet::from([appended[0].0, appended[1].0]);
+    let deadline = Instant::now() + PATIENCE;
+    while consumer.gone.len() < sealed.len() {
+        assert!(Instant::now() < deadline, "gone: {:?} of {sealed:?}", consumer.gone);
+        consumer.take(stream.next(MAX, WAIT).await.expect("the stream delivers"), MAX);
+    }
+    assert_eq!(consumer.gone, sealed);
+}
+
+/// Drained means delivered and released, all of it.
+pub async fn is_drained_when_all_is_released(harness: &mut impl StreamHarness) {
+    let mut consumer = Consumer::default();
+    let mut stream = harness.open(&BTreeMap::new()).await;
+    for round in 1..=3 {
+        append(harness, 10).await;
+        assert!(!stream.is_drained().await, "nothing was delivered yet");
+        consumer.count(&mut *stream, 10 * round).await;
+        assert!(!stream.is_drained().await, "nothing was released yet");
+        consumer.release(&mut *stream).await;
+        assert!(stream.is_drained().await);
+    }
+}

@@ -1,0 +1,169 @@
+//! Tests of the local stream.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::mpsc,
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    click::Place,
+    click_log::{ClickLogs, ClickWriter, Options},
+    conformance::stream::{self, StreamHarness},
+};
+
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Click logs with segments so small that they roll over all the time.
+struct Harness {
+    folder: TempDir,
+    logs: Option<ClickLogs>,
+    writers: BTreeMap<usize, ClickWriter>,
+}
+
+fn open_logs(folder: &TempDir) -> ClickLogs {
+    let options = Options { segment_bytes: 4096, disk_max_bytes: 16 << 20, ..Options::default() };
+    ClickLogs::open(folder.path(), options).expect("the logs open")
+}
+
+impl Harness {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { logs: Some(open_logs(&folder)), folder, writers: BTreeMap::new() }
+    }
+
+    fn logs(&self) -> &ClickLogs {
+        self.logs.as_ref().expect("the logs are open")
+    }
+
+    fn click(&mut self, log: usize, link: u64) -> (LogId, u64) {
+        let logs = self.logs.as_ref().expect("the logs are open");
+        let writer = self.writers.entry(log).or_insert_with(|| logs.writer().expect("there is room"));
+        let raw = RawClick {
+            at_ms: link as i64,
+            link,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            user_agent: b"an agent of some length",
+            referer: b"",
+            forwarded_for: b"",
+            country: b"",
+        };
+        (writer.log(), writer.append(&raw).expect("there is room"))
+    }
+
+    fn stream(&self, progress: &Progress) -> LocalStream {
+        LocalStream::open(self.logs().reader().expect("the only reader"), enrich, progress)
+    }
+}
+
+fn enrich(raw: &RawClick<'_>, log: LogId, offset: u64) -> Click {
+    let unknown = || "".into();
+    Click {
+        log,
+        offset,
+        at_ms: raw.at_ms,
+        link: raw.link,
+        visitor: 0,
+        bot: false,
+        place: Place::default(),
+        browser: unknown(),
+        os: unknown(),
+        device: unknown(),
+        referer: unknown(),
+    }
+}
+
+#[async_trait]
+impl StreamHarness for Harness {
+    async fn append(&mut self, log: usize, link: u64) -> (LogId, u64) {
+        self.click(log, link)
+    }
+
+    async fn seal(&mut self, log: usize) {
+        self.writers.remove(&log);
+    }
+
+    async fn restart(&mut self) {
+        self.writers.clear();
+        self.logs = None;
+        self.logs = Some(open_logs(&self.folder));
+    }
+
+    async fn open(&mut self, counted: &BTreeMap<Source, Progress>) -> Box<dyn ClickStream> {
+        let source = Source(SOURCE.to_owned());
+        Box::new(self.stream(&counted.get(&source).cloned().unwrap_or_default()))
+    }
+}
+
+/// Seen to fail when a stream opened anew took no notice of the progress (what was released came again), when numbers began at one again, and
+/// when a log was reported gone as soon as it had been read.
+#[tokio::test]
+async fn keeps_the_contract() {
+    stream::all(async || Harness::new()).await;
+}
+
+/// Logs that were counted and have no files any more are reported, so that the progress does not grow for ever. Seen to fail when only logs
+/// deleted by this stream were.
+#[tokio::test]
+async fn logs_without_files_are_gone() {
+    let mut harness = Harness::new();
+    let (here, _) = harness.click(0, 1);
+    let (lost, also_lost) = (LogId(1), LogId(2));
+    let logs = BTreeMap::from([(here, 1), (lost, 100), (also_lost, 200)]);
+    let mut stream = harness.stream(&Progress { watermark: 5, logs });
+    let batch = stream.next(10, WAIT).await.unwrap();
+    assert_eq!(batch.gone, [lost, also_lost]);
+    assert_eq!(batch.clicks.len(), 1);
+    assert_eq!(batch.clicks[0].sequence, 6);
+}
+
+/// Seen to fail when `next` handed out what its job returned, and nothing stayed behind.
+#[tokio::test]
+async fn a_cancelled_call_loses_nothing() {
+    let mut harness = Harness::new();
+    for link in 0..10 {
+        harness.click(0, link);
+    }
+    let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let held = move |raw: &RawClick<'_>, log, offset| {
+        started.send(()).expect("the test waits for it");
+        may_go_on.recv().ok();
+        enrich(raw, log, offset)
+    };
+    let reader = harness.logs().reader().unwrap();
+    let mut stream = LocalStream::open(reader, held, &Progress::default());
+    tokio::select! {
+        _ = stream.next(10, WAIT) => panic!("the job is held"),
+        _ = has_started.recv() => {}
+    }
+    assert!(matches!(stream.work, Work::Busy(_)));
+    drop(go_on);
+    let batch = stream.next(10, WAIT).await.unwrap();
+    let links: Vec<_> = batch.clicks.iter().map(|sequenced| sequenced.click.link).collect();
+    assert_eq!(links, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_and_never_drained() {
+    let mut harness = Harness::new();
+    harness.click(0, 1);
+    let reader = harness.logs().reader().unwrap();
+    let mut stream = LocalStream::open(reader, |_: &RawClick<'_>, _, _| panic!("on purpose"), &Progress::default());
+    for _ in 0..2 {
+        let error = stream.next(10, WAIT).await.unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+    }
+    assert!(!stream.is_drained().await);
+}
+
+#[tokio::test]
+async fn another_source_is_refused() {
+    let harness = Harness::new();
+    let mut stream = harness.stream(&Progress::default());
+    let error = stream.release(&Source("clicks-0".to_owned()), &Progress::default()).await.unwrap_err();
+    assert!(error.to_string().contains("clicks-0"), "{error}");
+}
