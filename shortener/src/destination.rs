@@ -58,6 +58,11 @@ impl Destination {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(DestinationError::Scheme);
         }
+        // The URL Standard makes a host of what follows, however many slashes there are; a person left it out.
+        let after_scheme = &given[url.scheme().len()..];
+        if !after_scheme.strip_prefix("://").is_some_and(|rest| !rest.starts_with(['/', '\\'])) {
+            return Err(DestinationError::NotAbsolute);
+        }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(DestinationError::Credentials);
         }
@@ -189,6 +194,11 @@ mod tests {
             ("example.com", NotAbsolute),
             ("/path", NotAbsolute),
             ("//example.com", NotAbsolute),
+            ("https:example.com", NotAbsolute),
+            ("https:/example.com", NotAbsolute),
+            ("https:///example.com", NotAbsolute),
+            ("https:\\\\example.com", NotAbsolute),
+            ("https://\\example.com", NotAbsolute),
             ("javascript:alert(1)", Scheme),
             ("data:text/html,x", Scheme),
             ("ftp://example.com/", Scheme),

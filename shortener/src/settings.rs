@@ -123,7 +123,13 @@ pub struct Settings {
     pub stop_timeout_ms: u64,
 
     /// What is logged: a level (error, warn, info, debug, trace), or directives such as info,shortener=debug
-    #[arg(long, env = "SEPTET_LOG", default_value = "info,actix_server=warn", value_name = "FILTER", global = true)]
+    #[arg(
+        long,
+        env = "SEPTET_LOG",
+        default_value = "info,actix_server=warn,actix_http=off",
+        value_name = "FILTER",
+        global = true
+    )]
     pub log: String,
 
     /// How it is logged; auto: human on a terminal, JSON otherwise

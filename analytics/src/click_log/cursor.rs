@@ -208,7 +208,7 @@ impl Cursor {
                 Files::Old(log) => {
                     let segment = log.segments.iter().position(|segment| segment.base == read.base);
                     if let Some(index) = segment {
-                        shared.delete(&log.segments[index].path, log.segments[index].bytes)?;
+                        shared.delete(&log.segments[index].path, log.segments[index].disk_bytes)?;
                         log.segments.remove(index);
                     }
                 }

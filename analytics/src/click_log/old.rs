@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -27,13 +28,15 @@ pub struct OldSegment {
     pub path: PathBuf,
     /// The length of the file.
     pub bytes: u64,
+    /// What the file takes on the disk.
+    pub disk_bytes: u64,
     /// The length it was made with, unless its header is broken.
     pub made_bytes: Option<u64>,
 }
 
 impl OldLog {
     pub fn disk_bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.bytes).sum()
+        self.segments.iter().map(|segment| segment.disk_bytes).sum()
     }
 }
 
@@ -62,14 +65,42 @@ pub fn find(folder: &Folder, metrics: &Metrics) -> Result<Vec<OldLog>, Error> {
                 None
             }
         };
-        let segment = OldSegment { base: file.base, path: file.path, bytes, made_bytes };
+        let segment = OldSegment { base: file.base, path: file.path, bytes, disk_bytes: bytes, made_bytes };
         match logs.last_mut().filter(|log| log.id == file.log) {
             Some(log) => log.segments.push(segment),
             None => logs.push(OldLog { id: file.log, segments: vec![segment] }),
         }
     }
+    for last in logs.iter_mut().filter_map(|log| log.segments.last_mut()) {
+        let freed = free_unwritten(&last.path);
+        last.disk_bytes =
+            freed.map_err(|source| Error::Io { doing: "shorten", path: last.path.clone(), source })?;
+    }
     Ok(logs)
 }
+
+/// Gives back the room for records that were never written, and answers what the file takes then. Without it a process that is
+/// killed soon after every start would fill the disk with empty segments. The file keeps its length, and reads as before.
+fn free_unwritten(path: &Path) -> io::Result<u64> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut contents = Vec::new();
+    (&file).take(SEGMENT_MAX_BYTES).read_to_end(&mut contents)?;
+    let written = contents.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let kept = written.next_multiple_of(BLOCK_BYTES);
+    #[cfg(target_os = "linux")]
+    if kept < contents.len() {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if let Err(error) = fallocate(&file, flags, kept as u64, (contents.len() - kept) as u64) {
+            // Some file systems cannot; then it stays as large as it is until it is counted.
+            tracing::debug!(%error, path = %path.display(), "the unwritten part of a segment keeps its room");
+        }
+    }
+    Ok(file.metadata()?.blocks() * 512)
+}
+
+/// What file systems allocate at the least, as a rule.
+const BLOCK_BYTES: usize = 4096;
 
 fn read_header(path: &Path) -> io::Result<(u64, Found)> {
     let file = File::open(path)?;

@@ -1,8 +1,12 @@
 //! The body of a request: one JSON object, bounded, read field by field.
 
-use std::{pin::Pin, time::Duration};
+use std::{fmt, pin::Pin, time::Duration};
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -25,8 +29,10 @@ impl Fields {
             return Err(ApiError::bad_request("The body is empty; a JSON object is expected."));
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Fields(fields)),
-            Ok(_) => Err(ApiError::bad_request("The body is not a JSON object.")),
+            Ok(Once(fields)) => Ok(Fields(fields)),
+            Err(error) if error.is_data() => {
+                Err(ApiError::bad_request(format!("The body is no JSON object: {error}.")))
+            }
             Err(error) => Err(ApiError::bad_request(format!("The body is not valid JSON: {error}."))),
         }
     }
@@ -96,16 +102,51 @@ pub enum Support {
     Unknown,
 }
 
+/// A JSON object in which no field stands twice: of two values, nobody could say which one was meant.
+struct Once(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OnceVisitor).map(Once)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, value)) = access.next_entry::<String, Value>()? {
+            let shown = shown(std::slice::from_ref(&name));
+            if fields.insert(name, value).is_some() {
+                return Err(A::Error::custom(format_args!("{shown} is given twice")));
+            }
+        }
+        Ok(fields)
+    }
+}
+
 impl FromRequest for Fields {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = request.content_type().eq_ignore_ascii_case("application/json");
+        let announced =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|bytes| bytes.to_str().ok()?.parse().ok());
         let payload = web::Payload::from_request(request, payload);
         Box::pin(async move {
             if !is_json {
                 return Err(ApiError::unsupported_media_type());
+            }
+            if announced.is_some_and(|bytes: usize| bytes > BODY_BYTES_MAX) {
+                return Err(ApiError::body_too_large(BODY_BYTES_MAX));
             }
             let payload = payload.await.map_err(|error| ApiError::bad_request(error.to_string()))?;
             match timeout(BODY_TIMEOUT, payload.to_bytes_limited(BODY_BYTES_MAX)).await {
