@@ -20,6 +20,8 @@ pub struct Cursor {
     current: Option<Current>,
     /// The next segment to open is the first at or after this.
     next_base: u64,
+    /// Where it should begin, if that is known.
+    expected_base: Option<u64>,
     /// Everything below was read.
     passed: u64,
     /// Where the last sound record ended.
@@ -46,8 +48,8 @@ struct Current {
     contents: Contents,
     base: u64,
     position: usize,
-    /// Where the segment ends in the log.
-    end: u64,
+    /// Where the segment ends in the log, unless its header is broken.
+    end: Option<u64>,
     /// It ends in a broken record.
     torn: bool,
 }
@@ -75,6 +77,7 @@ impl Cursor {
             files,
             current: None,
             next_base: 0,
+            expected_base: None,
             passed: 0,
             last_end: 0,
             released: 0,
@@ -167,9 +170,9 @@ impl Cursor {
                     return Ok(false);
                 };
                 let bytes = segment.read()?;
-                let made_bytes = segment.made_bytes.unwrap_or(segment.bytes);
-                let cut_short = (bytes.len() as u64) < made_bytes;
-                (Contents::Old { bytes, cut_short }, segment.base, segment.base + made_bytes)
+                let cut_short = segment.made_bytes.is_some_and(|made_bytes| (bytes.len() as u64) < made_bytes);
+                let end = segment.made_bytes.map(|made_bytes| segment.base + made_bytes);
+                (Contents::Old { bytes, cut_short }, segment.base, end)
             }
             Files::Live(log) => {
                 let sealed = log.is_sealed();
@@ -178,11 +181,11 @@ impl Cursor {
                     self.ended = sealed;
                     return Ok(false);
                 };
-                (Contents::Live(Arc::clone(log), Arc::clone(&segment)), segment.base, segment.end())
+                (Contents::Live(Arc::clone(log), Arc::clone(&segment)), segment.base, Some(segment.end()))
             }
         };
-        if self.next_base != 0 && base != self.next_base {
-            torn(shared, self.id(), self.next_base, "a part of it is missing");
+        if let Some(expected) = self.expected_base.filter(|expected| *expected != base) {
+            torn(shared, self.id(), expected, "a part of it is missing");
         }
         self.current = Some(Current { contents, base, position: HEADER_BYTES, end, torn: false });
         Ok(true)
@@ -194,9 +197,9 @@ impl Cursor {
         if matches!(current.contents, Contents::Old { cut_short: true, .. }) && !current.torn {
             torn(shared, self.id(), self.passed, "a segment was cut short");
         }
-        self.passed = self.passed.max(current.end);
-        // A file that is shorter than its header ends where it begins.
-        self.next_base = current.end.max(current.base + 1);
+        self.passed = self.passed.max(current.end.unwrap_or(0));
+        self.next_base = current.end.unwrap_or(current.base + 1);
+        self.expected_base = current.end;
         self.read.push_back(ReadSegment { base: current.base, last_end: self.last_end });
     }
 

@@ -18,7 +18,7 @@ pub struct Folder {
     path: PathBuf,
     /// For fsync of names.
     handle: File,
-    _lock: File,
+    lock: File,
 }
 
 /// A segment file found in the folder.
@@ -35,16 +35,18 @@ impl Folder {
             let path = path.to_owned();
             move |source| Error::Io { doing, path, source }
         };
+        let missing = path.ancestors().take_while(|folder| !folder.exists()).count();
         fs::create_dir_all(path).map_err(failed("make", path))?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // A folder that a power failure takes away would take its files along.
+        // A folder that a power failure takes away would take its files along.
+        for parent in path.ancestors().skip(1).take(missing) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("flush", parent))?;
         }
         let handle = File::open(path).map_err(failed("open", path))?;
         let lock_path = path.join(LOCK);
         let lock = File::create(&lock_path).map_err(failed("make", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), handle, _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), handle, lock }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(Error::Io { doing: "lock", path: lock_path, source }),
         }
@@ -85,6 +87,14 @@ impl Folder {
         }
         found.sort_by_key(|found| (found.log, found.base));
         Ok(Ok(found))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing alone leaves the lock to a child process that is just being started, until its own program runs. A failure to unlock is
+        // made up for by the closing.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Log {
     pub id: LogId,
     /// The place of this log among all of this process, in the order they were made.
     pub number: u64,
-    /// Everything below is published. The end of a segment is published when the writer is done with that segment.
+    /// Everything below is published; zero before the first record.
     tail: AtomicU64,
     /// Nothing will be appended any more; set after the last change of `tail`.
     sealed: AtomicBool,

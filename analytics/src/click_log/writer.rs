@@ -69,10 +69,8 @@ impl ClickWriter {
     /// Leaves the segment for the next one. The longest record fits into an empty segment.
     #[cold]
     fn roll(&mut self) -> Result<(), LogFull> {
-        if let Some(full) = self.current.take() {
-            self.room = 0;
-            self.log.publish(full.end());
-        }
+        self.current = None;
+        self.room = 0;
         match self.next.try_recv() {
             Ok(segment) => self.enter(segment),
             Err(_) if self.starved => {}

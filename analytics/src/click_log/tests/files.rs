@@ -87,3 +87,28 @@ fn a_broken_header_does_not_hide_the_records() {
         assert_eq!(counts.get("click_log_torn_total"), 1);
     }
 }
+
+/// A file that cannot be read is told, and holds up no other log. Seen to fail when the first failure ended the call.
+#[test]
+fn an_unreadable_log_does_not_hold_up_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        write(folder.path(), &[10; 3]);
+    }
+    let first = files(folder.path(), "clicks").swap_remove(0);
+    let (logs, counts) = open(folder.path(), small());
+    let hidden = folder.path().join("hidden");
+    fs::rename(&first, &hidden).unwrap();
+    fs::create_dir(&first).unwrap();
+    let mut reader = logs.reader().unwrap();
+    let mut writer = logs.writer().unwrap();
+    writer.append(&click(1, b"")).unwrap();
+    assert_eq!(read_all(&mut reader).len(), 2 * 3 + 1);
+    assert!(counts.get("click_log_read_failures_total") > 0);
+    assert!(!reader.is_drained());
+
+    drop(reader);
+    fs::remove_dir(&first).unwrap();
+    fs::rename(&hidden, &first).unwrap();
+    assert_eq!(read_all(&mut logs.reader().unwrap()).len(), 3 * 3 + 1);
+}

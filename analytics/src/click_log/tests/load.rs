@@ -65,6 +65,9 @@ fn what_is_recorded_is_read_once_and_in_order() {
     assert_eq!(reader.take_gone().len(), WRITERS);
     assert!(reader.is_drained());
     assert_eq!(files(folder.path(), "clicks"), [] as [PathBuf; 0]);
+    let spares = files(folder.path(), "spare").len() as u64;
+    assert!(spares <= SPARES_MAX as u64);
+    assert_eq!(counts.get("click_log_disk_bytes"), spares * (64 << 10), "what is shown is what is there");
 }
 
 fn unflushed(logs: &ClickLogs) -> bool {

@@ -85,7 +85,11 @@ fn write(folder: &Path, agents: &[usize]) -> Vec<Read> {
         let offset = writer.append(&click(link as u64, &text[..*agent])).expect("there is room");
         (writer.log(), offset, link as u64)
     };
-    agents.iter().enumerate().map(append).collect()
+    let written = agents.iter().enumerate().map(append).collect();
+    // The same files each time: the segment that is written, and one ahead.
+    let log = logs.shared().logs_from(0).swap_remove(0);
+    eventually("a segment is ahead", || log.segment_from(log.tail()).is_some());
+    written
 }
 
 /// The files of a kind in the folder, by name.
