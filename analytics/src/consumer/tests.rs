@@ -97,6 +97,10 @@ impl Rollups for Store {
 }
 
 impl Store {
+    async fn next_commit(&self) {
+        tokio::time::timeout(Duration::from_secs(60), self.committed.notified()).await.expect("a commit");
+    }
+
     fn clicks(&self, subject: Subject) -> u64 {
         self.rows.lock().totals.get(&subject).map_or(0, |total| total.clicks)
     }
@@ -243,7 +247,7 @@ async fn a_single_click_is_committed_within_a_second() {
     sleep(Duration::from_secs(5)).await;
     send.send(batch(1..=1, 1)).unwrap();
     let began = Instant::now();
-    store.committed.notified().await;
+    store.next_commit().await;
     assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
     running.abort();
 }
@@ -257,7 +261,8 @@ async fn a_shutdown_drains_the_stream() {
     for n in 1..=20 {
         send.send(batch(n..=n, 3)).unwrap();
     }
-    Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await;
+    let run = Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {});
+    tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
     assert_eq!(store.clicks(Subject::All), 20);
     assert_eq!(told.released.lock().watermark, 20);
 }
@@ -293,10 +298,10 @@ async fn a_log_that_is_gone_leaves_the_progress() {
         ConsumerOptions::default(),
         std::future::pending(),
     ));
-    store.committed.notified().await;
+    store.next_commit().await;
     assert_eq!(store.progress.lock().logs, BTreeMap::from([(LogId(1), 96)]));
     send.send(Batch { source: source(), clicks: Vec::new(), gone: vec![LogId(1)] }).unwrap();
-    store.committed.notified().await;
+    store.next_commit().await;
     assert_eq!(*store.progress.lock(), Progress { watermark: 3, logs: BTreeMap::new() });
     running.abort();
 }
