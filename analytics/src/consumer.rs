@@ -47,7 +47,7 @@ impl Default for ConsumerOptions {
             batch_clicks_max: 4_096,
             commit_clicks_max: 32_768,
             commit_bytes_max: 64 << 20,
-            cache_bytes_max: 64 << 20,
+            cache_bytes_max: 128 << 20,
         }
     }
 }
@@ -105,18 +105,23 @@ impl Consumer {
         let mut draining = false;
         loop {
             draining = draining || is_ready(&mut shutdown).await;
-            match stream.next(consumer.options.batch_clicks_max, consumer.wait(draining)).await {
+            let idle = match stream.next(consumer.options.batch_clicks_max, consumer.wait(draining)).await {
                 Ok(batch) => {
                     trouble.over();
+                    let idle = batch.clicks.is_empty();
                     consumer.count(batch).await;
+                    idle
                 }
-                Err(error) => sleep(trouble.met(&error)).await,
-            }
-            if draining || consumer.is_due() {
+                Err(error) => {
+                    sleep(trouble.met(&error)).await;
+                    true
+                }
+            };
+            if consumer.is_due() || draining && idle {
                 consumer.commit().await;
                 consumer.release(stream.as_mut()).await;
             }
-            if draining && stream.is_drained().await {
+            if draining && idle && stream.is_drained().await {
                 return;
             }
         }

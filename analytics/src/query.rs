@@ -71,7 +71,7 @@ pub enum Group {
     /// Their number.
     Count,
     /// Their number in each of these spans of time, which are in order and do not overlap: made by
-    /// [`timeline`](crate::timeline).
+    /// [`timeline`](crate::timeline). They say the time; `span_ms` is that of the whole.
     Series(Vec<Range<i64>>),
     /// Their number for each value of a dimension, the largest first, at most `limit`. Unknown values come as "".
     Values { dimension: Dimension, limit: u32 },
@@ -92,7 +92,8 @@ pub struct Query {
 pub struct Counted {
     pub clicks: u64,
     /// Unique visitors, people alone, over the whole UTC days that the time asked for touches; exact while few, about 2%
-    /// off when many. `None` where days are too coarse for the question (hours), or none is kept (per value).
+    /// off when many. `None` where days are too coarse for the question (spans of a series shorter than 23 hours), or none is kept (per
+    /// value, of bots).
     pub visitors: Option<u64>,
 }
 

@@ -193,7 +193,8 @@ proptest! {
     }
 
     // A partition: duplicates stand in it for ever, sequence numbers are stable, and a crash leaves any of the rows durable
-    // and the progress where it was. Seen to fail without the rows' watermarks, and when duplicates are told by row.
+    // and the progress where it was. Seen to fail without the watermarks of days, without those of totals, and
+    // without the offsets of the logs.
     #[test]
     fn a_crash_that_left_any_of_the_rows_counts_once(
         order in interleaving(),

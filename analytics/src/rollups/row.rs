@@ -110,10 +110,10 @@ impl DayRow {
     pub fn encode(&self, part: Part) -> Vec<u8> {
         match part {
             Part::Clicks if self.clicks.is_empty() => Vec::new(),
-            Part::Clicks => to_blob(&self.clicks),
+            Part::Clicks => to_blob(&self.clicks, self.clicks.encoded_bytes()),
             Part::Values(dimension) => match self.values(dimension) {
                 values if values.is_empty() => Vec::new(),
-                values => to_blob(&Entries(values)),
+                values => to_blob(&Entries(values), values.encoded_bytes()),
             },
             Part::Visitors => match self.visitors.to_bytes() {
                 bytes if bytes.is_empty() => bytes,
@@ -194,8 +194,10 @@ impl Serialize for Entries<'_> {
     }
 }
 
-fn to_blob(content: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(&(VERSION, content)).expect("slots of a known length always serialise")
+/// `bytes` is a guess at its size, for large blobs not to be copied as they grow.
+fn to_blob(content: &impl Serialize, bytes: usize) -> Vec<u8> {
+    let blob = Vec::with_capacity(1 + bytes);
+    postcard::to_extend(&(VERSION, content), blob).expect("slots of a known length always serialise")
 }
 
 fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {

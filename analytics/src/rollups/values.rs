@@ -35,6 +35,7 @@ impl Dimension {
 pub struct Values {
     entries: Vec<(Text, Slots)>,
     /// Places in `entries`, once there are more than [`SEARCHED_MAX`].
+    #[expect(clippy::box_collection, reason = "nearly all rows have none: a pointer is a sixth of an empty map")]
     index: Option<Box<HashMap<Text, u32>>>,
 }
 
@@ -90,6 +91,11 @@ impl Values {
         texts + self.entries.capacity() * size_of::<(Text, Slots)>() + indexed
     }
 
+    /// About how many bytes its encoding takes.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        2 + self.entries.iter().map(|(text, slots)| 1 + text.len() + slots.encoded_bytes()).sum::<usize>()
+    }
+
     fn find(&self, value: &str) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(value).map(|&place| place as usize),
@@ -99,6 +105,7 @@ impl Values {
 
     fn push(&mut self, value: Text) -> usize {
         if self.entries.is_empty() {
+            // Most rows stay at one value; growing by the default would quadruple what they weigh.
             self.entries.reserve_exact(1);
         }
         let place = self.entries.len();
