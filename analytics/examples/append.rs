@@ -1,7 +1,9 @@
-//! What appending a click costs: `cargo run --release -p septet-analytics --features click-log --example append [clicks per second]`.
+//! What appending a click costs: `cargo run --release -p septet-analytics --features click-log --example append [clicks
+//! per second]`.
 //!
-//! One thread appends clicks of about 250 bytes at a steady rate, while another reads and trims, as in a running instance. Burst by burst
-//! for the mean; then click by click for the tail, where each figure includes a reading of the clock (printed beside).
+//! One thread appends clicks of about 250 bytes at a steady rate, while another reads and trims, as in a running
+//! instance. Burst by burst for the mean; then click by click for the tail, where each figure includes a reading of the
+//! clock (printed beside).
 
 use std::{
     env,

@@ -1,8 +1,8 @@
 //! The embedded implementation of [`ClickStream`]: the click logs of this process, read in place.
 //!
-//! There is one source, `local`: the logs merged in the order in which they are read. Reading, enriching and trimming run on the runtime's
-//! blocking threads, one job at a time; the job owns the reader while it runs. A call that is cancelled loses nothing: what
-//! its job reads stays here for the next call.
+//! There is one source, `local`: the logs merged in the order in which they are read. Reading, enriching and trimming
+//! run on the runtime's blocking threads, one job at a time; the job owns the reader while it runs. A call that is
+//! cancelled loses nothing: what its job reads stays here for the next call.
 
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ impl From<Failure> for StreamError {
 }
 
 impl LocalStream {
-    /// A stream that goes on where `progress` ends. `enrich` makes a click of what the redirect saw, given its log and the offset at which
-    /// it ends; it runs on a blocking thread.
+    /// A stream that goes on where `progress` ends. `enrich` makes a click of what the redirect saw, given its log and
+    /// the offset at which it ends; it runs on a blocking thread.
     pub fn open(
         mut reader: ClickReader,
         enrich: impl FnMut(&RawClick<'_>, LogId, u64) -> Click + Send + 'static,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::logs::Shared;
+use super::shared::Shared;
 
 /// How soon a segment that could not be had is tried again, when nobody wakes the thread.
 const PREPARE_RETRY: Duration = Duration::from_secs(1);

@@ -6,10 +6,10 @@ use super::{
     frame::{self, Seed, Step},
     header::HEADER_BYTES,
     log::Log,
-    logs::Shared,
     old::OldLog,
     record::RawClick,
     segment::Segment,
+    shared::Shared,
 };
 use crate::click::LogId;
 
@@ -203,8 +203,8 @@ impl Cursor {
         self.read.push_back(ReadSegment { base: current.base, last_end: self.last_end });
     }
 
-    /// Removes the segments that were read and released; once the log has ended and all of it is released, removes what is left of it. Answers
-    /// whether the log is gone from the disk, for good.
+    /// Removes the segments that were read and released; once the log has ended and all of it is released, removes what
+    /// is left of it. Answers whether the log is gone from the disk, for good.
     pub fn collect(&mut self, shared: &Shared) -> io::Result<bool> {
         while let Some(read) = self.read.front().filter(|read| read.last_end <= self.released) {
             match &mut self.files {
@@ -264,8 +264,8 @@ impl Contents {
     fn bytes(&self, extent: &Extent) -> &[u8] {
         match self {
             Self::Old { bytes, .. } => &bytes[..extent.bytes],
-            // SAFETY: the extent was taken from the tail, read with acquire ordering; segments are recycled by `Cursor::collect` only,
-            // after they were left, and there is one cursor for each log.
+            // SAFETY: the extent was taken from the tail, read with acquire ordering; segments are recycled by
+            // `Cursor::collect` only, after they were left, and there is one cursor for each log.
             Self::Live(_, segment) => unsafe { segment.published(0..extent.bytes) },
         }
     }

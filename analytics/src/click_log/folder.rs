@@ -67,7 +67,8 @@ impl Folder {
         self.handle.sync_all()
     }
 
-    /// The segments in the folder, by log and base. Deletes spare files, leaves alone what does not bear a name of the click log.
+    /// The segments in the folder, by log and base. Deletes spare files, leaves alone what does not bear a name of the
+    /// click log.
     pub fn scan(&self) -> Result<Vec<Found>, Error> {
         self.list().map_err(|source| Error::Io { doing: "read", path: self.path.clone(), source })?
     }
@@ -92,8 +93,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Closing alone leaves the lock to a child process that is just being started, until its own program runs. A failure to unlock is
-        // made up for by the closing.
+        // Closing alone leaves the lock to a child process that is just being started, until its own program runs. A
+        // failure to unlock is made up for by the closing.
         let _ = self.lock.unlock();
     }
 }

@@ -27,10 +27,12 @@ impl Seed {
     }
 }
 
-/// Writes a frame at the beginning of `area`, which lies at offset `start` of the log and has room for it. Answers its length.
+/// Writes a frame at the beginning of `area`, which lies at offset `start` of the log and has room for it. Answers its
+/// length.
 ///
-/// What follows is ended by zeros first, and the frame's own head comes last: a process killed in between leaves the log without this
-/// record, and with a clean end. (The order is not needed for safety: a half-written record fails its checksum.)
+/// What follows is ended by zeros first, and the frame's own head comes last: a process killed in between leaves the
+/// log without this record, and with a clean end. (The order is not needed for safety: a half-written record fails its
+/// checksum.)
 pub fn write(area: &mut [u8], start: u64, seed: Seed, click: &RawClick<'_>) -> usize {
     let body_bytes = click.encoded_bytes();
     let end = FRAME_BYTES + body_bytes;

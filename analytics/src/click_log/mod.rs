@@ -1,12 +1,14 @@
 //! The click log: an instance's own append-only record of clicks, on its disk.
 //!
-//! Each worker thread of each process start opens a log of its own, under a random [`LogId`](crate::click::LogId), and is its only
-//! writer. A log is never reopened for writing after its process ended. So an offset is never used twice, whatever a crash or a power
-//! failure takes away: `(log, offset)` names a click for ever. Offsets are greater than zero and rise within a log.
+//! Each worker thread of each process start opens a log of its own, under a random [`LogId`](crate::click::LogId), and
+//! is its only writer. A log is never reopened for writing after its process ended. So an offset is never used twice,
+//! whatever a crash or a power failure takes away: `(log, offset)` names a click for ever. Offsets are greater than
+//! zero and rise within a log.
 //!
-//! An append is a copy into memory that is mapped from a file: no lock, no allocation and no system call (but for one futex wake
-//! per segment). The kernel owns that memory, so what was appended survives `kill -9` of the process. All logs are flushed to disk every
-//! [`flush_interval`](Options::flush_interval): what a power failure can cost is that second.
+//! An append is a copy into memory that is mapped from a file: no lock, no allocation and no system call (but for one
+//! futex wake per segment). The kernel owns that memory, so what was appended survives `kill -9` of the process. All
+//! logs are flushed to disk every [`flush_interval`](Options::flush_interval): what a power failure can cost is that
+//! second.
 //!
 //! # Limits
 //! | limit | when it is reached | metric |
@@ -23,9 +25,10 @@
 //! {log}-{base}.clicks                          a segment of a log; both 16 hexadecimal digits
 //! {random}.spare                               an allocated file without records, deleted at the next start
 //! ```
-//! A log is the sequence of its segments in the order of their bases. A segment's base is the sum of the lengths of those
-//! before it, trimmed ones included, and a record at position `p` of the file lies at offset `base + p` of the log. All numbers are
-//! little-endian. A segment opens with a header of 64 bytes, which is on the disk before the file gets its name:
+//! A log is the sequence of its segments in the order of their bases. A segment's base is the sum of the lengths of
+//! those before it, trimmed ones included, and a record at position `p` of the file lies at offset `base + p` of the
+//! log. All numbers are little-endian. A segment opens with a header of 64 bytes, which is on the disk before the file
+//! gets its name:
 //!
 //! | bytes | |
 //! |---|---|
@@ -49,10 +52,11 @@
 //! | 2, 2, 2, 1 | lengths of `User-Agent`, `Referer`, `X-Forwarded-For` and the country header |
 //! | | the address and the headers, in that order |
 //!
-//! Eight zero bytes where a record would begin, or less than eight bytes left, end a segment. As the checksum covers log and offset, what
-//! is left of an earlier use of a recycled file never passes as a record. A record that fails its checksum ends its segment (counted in
-//! `septet_click_log_torn_total`); the log goes on with the next segment, if there is one. A file of a newer version, or one with this
-//! name and other contents, stops the start and is never deleted.
+//! Eight zero bytes where a record would begin, or less than eight bytes left, end a segment. As the checksum covers
+//! log and offset, what is left of an earlier use of a recycled file never passes as a record. A record that fails its
+//! checksum ends its segment (counted in `septet_click_log_torn_total`); the log goes on with the next segment, if
+//! there is one. A file of a newer version, or one with this name and other contents, stops the start and is never
+//! deleted.
 
 mod background;
 mod cursor;
@@ -69,6 +73,7 @@ mod pool;
 mod reader;
 pub mod record;
 mod segment;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -41,7 +41,8 @@ impl OldLog {
 }
 
 impl OldSegment {
-    /// The whole file. It is read, not mapped: a bad sector, or a file made shorter, is then an error and not the end of the process.
+    /// The whole file. It is read, not mapped: a bad sector, or a file made shorter, is then an error and not the end
+    /// of the process.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(self.bytes.min(SEGMENT_MAX_BYTES) as usize);
         File::open(&self.path)?.take(SEGMENT_MAX_BYTES).read_to_end(&mut bytes)?;

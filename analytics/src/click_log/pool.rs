@@ -89,7 +89,8 @@ impl Pool {
         })
     }
 
-    /// Takes back a segment that nobody needs any more. Once this has answered, no power failure brings it back under its old name.
+    /// Takes back a segment that nobody needs any more. Once this has answered, no power failure brings it back under
+    /// its old name.
     pub fn recycle(&self, segment: &Segment) -> io::Result<()> {
         let keep = {
             let state = self.state.lock();
@@ -100,7 +101,8 @@ impl Pool {
         }
         let spare = self.folder.spare();
         let renamed = there(fs::rename(&segment.path, &spare))?;
-        // Before anybody overwrites the header: a file under its old name with another log's header would stop the next start.
+        // Before anybody overwrites the header: a file under its old name with another log's header would stop the next
+        // start.
         self.folder.sync()?;
         if renamed {
             self.state.lock().spares.push(segment.as_spare(spare));

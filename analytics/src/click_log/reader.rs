@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     cursor::{Cursor, Files},
-    logs::Shared,
     old::OldLog,
     record::RawClick,
+    shared::Shared,
 };
 use crate::click::LogId;
 
@@ -19,9 +19,10 @@ const TURN_CLICKS: usize = 256;
 /// How soon a log whose files could not be read or deleted is tried again.
 const FAILED_RETRY: Duration = Duration::from_secs(5);
 
-/// Reads all logs, those of earlier processes first, and removes what is not needed any more. Each log is read in order; those of this
-/// process take turns. After [`trim`](Self::trim) a click is not delivered again by this reader; a later one, or a later
-/// process, delivers again what the remaining segments hold, unless told by `trim` where to begin.
+/// Reads all logs, those of earlier processes first, and removes what is not needed any more. Each log is read in
+/// order; those of this process take turns. After [`trim`](Self::trim) a click is not delivered again by this reader; a
+/// later one, or a later process, delivers again what the remaining segments hold, unless told by `trim` where to
+/// begin.
 pub struct ClickReader {
     shared: Arc<Shared>,
     /// Those of old logs first.
@@ -92,8 +93,9 @@ impl ClickReader {
         self.cursors.iter().any(|place| place.cursor.id() == log)
     }
 
-    /// Hands up to `max` clicks to `each`, with their logs and the offsets at which they end, and answers how many; none if there are
-    /// none at the moment. Does not wait, but may read files. A log whose file cannot be read is told and counted, and set aside for some seconds.
+    /// Hands up to `max` clicks to `each`, with their logs and the offsets at which they end, and answers how many;
+    /// none if there are none at the moment. Does not wait, but may read files. A log whose file cannot be read is told
+    /// and counted, and set aside for some seconds.
     pub fn read(&mut self, max: usize, mut each: impl FnMut(LogId, u64, &RawClick<'_>)) -> usize {
         self.meet_new_logs();
         let mut delivered = 0;
@@ -116,9 +118,9 @@ impl ClickReader {
         delivered
     }
 
-    /// Everything of `log` up to `offset` is not needed any more. Whole segments of it are removed, and a log of which nothing is left, and
-    /// to which nothing will be appended, is deleted and reported by [`take_gone`](Self::take_gone). Files that cannot be deleted are
-    /// tried again later.
+    /// Everything of `log` up to `offset` is not needed any more. Whole segments of it are removed, and a log of which
+    /// nothing is left, and to which nothing will be appended, is deleted and reported by
+    /// [`take_gone`](Self::take_gone). Files that cannot be deleted are tried again later.
     pub fn trim(&mut self, log: LogId, offset: u64) {
         for place in &mut self.cursors {
             if place.cursor.id() == log {

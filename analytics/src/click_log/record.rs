@@ -23,8 +23,8 @@ pub struct RawClick<'a> {
     pub link: u64,
     /// The peer of the connection: a person's address, or a proxy's.
     pub peer: IpAddr,
-    /// Headers as they came, empty if absent: `User-Agent`, `Referer`, `X-Forwarded-For`, and the header in which a CDN names the
-    /// country, if the operator named one.
+    /// Headers as they came, empty if absent: `User-Agent`, `Referer`, `X-Forwarded-For`, and the header in which a CDN
+    /// names the country, if the operator named one.
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
     pub forwarded_for: &'a [u8],

@@ -91,8 +91,8 @@ impl Segment {
     /// A part of the file.
     ///
     /// # Safety
-    /// All of it must have been published by the writer (and that seen with acquire ordering), and the segment must not be recycled
-    /// while the answer lives.
+    /// All of it must have been published by the writer (and that seen with acquire ordering), and the segment must not
+    /// be recycled while the answer lives.
     pub unsafe fn published(&self, range: Range<usize>) -> &[u8] {
         assert!(range.start <= range.end && range.end <= self.bytes());
         // SAFETY: in bounds by the check above; published bytes are not written again before the segment is recycled.
@@ -129,8 +129,8 @@ fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
     io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file).map(drop)
 }
 
-/// Brings all pages into memory and makes them writable, so that an append meets no page fault (12 ms at the 99th percentile were seen
-/// without). Only a matter of speed: an older kernel may refuse.
+/// Brings all pages into memory and makes them writable, so that an append meets no page fault (12 ms at the 99th
+/// percentile were seen without). Only a matter of speed: an older kernel may refuse.
 #[cfg(target_os = "linux")]
 fn populate(map: &MmapRaw) {
     let _ = map.advise(memmap2::Advice::PopulateWrite);

@@ -7,9 +7,9 @@ use super::{
     frame::{self, FRAME_BYTES, Seed},
     header::HEADER_BYTES,
     log::Log,
-    logs::Shared,
     record::RawClick,
     segment::Segment,
+    shared::Shared,
 };
 use crate::click::LogId;
 
@@ -42,7 +42,8 @@ impl ClickWriter {
         self.log.id
     }
 
-    /// Appends a click, and answers the offset at which its record ends. Headers that are too long are cut (see [`super::record`]).
+    /// Appends a click, and answers the offset at which its record ends. Headers that are too long are cut (see
+    /// [`super::record`]).
     ///
     /// # Errors
     /// There is no room on the disk: the click was not recorded, and that was counted.

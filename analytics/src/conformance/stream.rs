@@ -29,10 +29,12 @@ pub trait StreamHarness: Send {
     /// Nothing is appended to this log any more; its number is free.
     async fn seal(&mut self, log: usize);
 
-    /// The process that writes the logs is gone and another one is there; all logs end. No stream is open while this is called.
+    /// The process that writes the logs is gone and another one is there; all logs end. No stream is open while this is
+    /// called.
     async fn restart(&mut self);
 
-    /// Opens a stream that goes on from what was counted of each source. The one before was dropped, whatever it was doing.
+    /// Opens a stream that goes on from what was counted of each source. The one before was dropped, whatever it was
+    /// doing.
     async fn open(&mut self, counted: &BTreeMap<Source, Progress>) -> Box<dyn ClickStream>;
 }
 

@@ -98,15 +98,15 @@ impl StreamHarness for Harness {
     }
 }
 
-/// Seen to fail when a stream opened anew took no notice of the progress (what was released came again), when numbers began at one again, and
-/// when a log was reported gone as soon as it had been read.
+/// Seen to fail when a stream opened anew took no notice of the progress (what was released came again), when numbers
+/// began at one again, and when a log was reported gone as soon as it had been read.
 #[tokio::test]
 async fn keeps_the_contract() {
     stream::all(async || Harness::new()).await;
 }
 
-/// Logs that were counted and have no files any more are reported, so that the progress does not grow for ever. Seen to fail when only logs
-/// deleted by this stream were.
+/// Logs that were counted and have no files any more are reported, so that the progress does not grow for ever. Seen to
+/// fail when only logs deleted by this stream were.
 #[tokio::test]
 async fn logs_without_files_are_gone() {
     let mut harness = Harness::new();
@@ -120,7 +120,7 @@ async fn logs_without_files_are_gone() {
     assert_eq!(batch.clicks[0].sequence, 6);
 }
 
-/// Seen to fail when `next` handed out what its job returned, and nothing stayed behind.
+/// Seen to fail when what the job of a cancelled call had read was thrown away.
 #[tokio::test]
 async fn a_cancelled_call_loses_nothing() {
     let mut harness = Harness::new();

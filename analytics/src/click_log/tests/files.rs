@@ -24,6 +24,7 @@ fn a_folder_has_one_process() {
     ClickLogs::open(folder.path(), small()).expect("it is free again");
 }
 
+/// Seen to fail when a second reader found nothing instead.
 #[test]
 fn there_is_one_reader_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -36,7 +37,8 @@ fn there_is_one_reader_at_a_time() {
     assert_eq!(read_all(&mut logs.reader().unwrap()), written);
 }
 
-/// What is not ours, or newer than we are, stops the start, says which file, and is left as it is.
+/// What is not ours, or newer than we are, stops the start, says which file, and is left as it is. Seen to fail when
+/// the file was taken for a torn one, and when the version was not looked at.
 #[test]
 fn files_that_are_not_ours_stop_the_start() {
     let header = Header { log: LogId(1), base: 0, segment_bytes: 4096 }.encode();

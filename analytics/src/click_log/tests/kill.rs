@@ -28,8 +28,8 @@ fn writer_to_be_killed() {
     }
 }
 
-/// Everything that was appended before the kill is read, in order and whole, over several lives of the process. Seen to fail when the segment
-/// was mapped privately (`map_copy`).
+/// Everything that was appended before the kill is read, in order and whole, over several lives of the process. Seen to
+/// fail when the segment was mapped privately (`map_copy`).
 #[test]
 fn a_killed_writer_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();

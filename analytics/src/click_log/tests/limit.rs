@@ -7,8 +7,8 @@ fn fill(writer: &mut ClickWriter) -> Vec<u64> {
     std::iter::from_fn(|| writer.append(&click(1, &[b'a'; 400])).ok()).take(100_000).collect()
 }
 
-/// At the limit clicks are not recorded and counted; when the reader has trimmed, there is room again. Seen to fail when the
-/// pool did not look at the limit, and when what was dropped was not counted.
+/// At the limit clicks are not recorded and counted; when the reader has trimmed, there is room again. Seen to fail
+/// when the pool did not look at the limit, and when what was dropped was not counted.
 #[test]
 fn a_full_log_drops_and_heals() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,7 +42,8 @@ fn a_full_log_drops_and_heals() {
     assert_eq!(counts.get("clicks_dropped_total{reason=\"log_full\"}"), refused as u64);
 }
 
-/// Old logs count: with nothing left for a new one the writer is made, drops, and heals when they are trimmed.
+/// Old logs count: with nothing left for a new one the writer is made, drops, and heals when they are trimmed. Seen to
+/// fail without a look at the limit.
 #[test]
 fn old_logs_take_of_the_limit() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,6 +58,7 @@ fn old_logs_take_of_the_limit() {
 }
 
 /// A disk that refuses is the limit reached early, never a fault. A folder in the place of the next file stands for it.
+/// Seen to fail when what was reserved for the refused file was not given back.
 #[test]
 fn a_disk_that_refuses_drops_and_heals() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +92,7 @@ fn options_that_cannot_work_are_refused() {
     assert!(matches!(logs.writer(), Err(Error::TooManyWriters { writers: 3, .. })));
 }
 
-/// Headers over their limits are cut, and that is counted.
+/// Headers over their limits are cut, and that is counted. Seen to fail when it was not.
 #[test]
 fn long_headers_are_cut() {
     let folder = tempfile::tempdir().unwrap();

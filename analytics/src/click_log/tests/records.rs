@@ -69,6 +69,7 @@ fn a_record_of_another_log_or_place_is_stale() {
     assert_eq!(frame::read(&frame, 8192, Seed::of(LOG)), Step::Torn);
 }
 
+/// Seen to fail (a panic) when the length was trusted.
 #[test]
 fn a_record_with_any_bit_flipped_or_cut_anywhere_is_torn() {
     let frame = framed(64, &click(1, b"agent"));
@@ -83,7 +84,7 @@ fn a_record_with_any_bit_flipped_or_cut_anywhere_is_torn() {
     }
 }
 
-/// The clean end is there whatever lay in the file before. Seen to fail without the zeros in `frame::write`.
+/// The end is clean whatever lay in the file before. Seen to fail without the zeros in `frame::write`.
 #[test]
 fn what_follows_a_record_is_a_clean_end() {
     let mut area = vec![0xEE; 4096];

@@ -6,8 +6,8 @@ use super::*;
 const AROUND_AGENT_BYTES: usize = 8 + 24 + 4 + 20 + 2;
 const HEADER_BYTES: usize = 64;
 
-/// Segments whose last record leaves every number of bytes, from none to more than a frame's head. Seen to fail when `frame::read` took less
-/// than eight bytes at the end for a tear.
+/// Segments whose last record leaves every number of bytes, from none to more than a frame's head. Seen to fail when
+/// `frame::read` took less than eight bytes at the end for a tear.
 #[test]
 fn segments_roll_over_at_every_alignment() {
     let mut agents = Vec::new();
@@ -52,7 +52,8 @@ fn offsets_rise() {
     assert_eq!(reread(folder.path()).0, written);
 }
 
-/// Files of trimmed segments are used again, by other logs too, full of sound records of their earlier use: none comes back.
+/// Files of trimmed segments are used again, by other logs too, full of sound records of their earlier use: none comes
+/// back. Seen to fail without the zeros in `frame::write`.
 #[test]
 fn recycled_segments_do_not_bring_back_their_records() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,6 +82,7 @@ fn recycled_segments_do_not_bring_back_their_records() {
 }
 
 /// Trimming removes whole segments, deletes a log that has ended, and says so; a log that is written is never gone.
+/// Seen to fail when a segment went that was not released, and when live logs were read first.
 #[test]
 fn trimming_removes_segments_and_ended_logs() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +120,8 @@ fn trimming_removes_segments_and_ended_logs() {
     assert_eq!(files(folder.path(), "clicks"), [] as [PathBuf; 0]);
 }
 
-/// Told where to begin, a reader delivers nothing from before, and removes what it passes.
+/// Told where to begin, a reader delivers nothing from before, and removes what it passes. Seen to fail when every
+/// sound record was delivered.
 #[test]
 fn trimming_first_skips() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,7 +12,8 @@ fn one_segment(folder: &Path) -> (PathBuf, Vec<Read>, usize, usize) {
     (path.clone(), written, start, end)
 }
 
-/// A file that ends anywhere in the last record has all records before. Seen to fail (a panic) when `frame::read` trusted the length.
+/// A file that ends anywhere in the last record has all records before. Seen to fail (a panic) when `frame::read`
+/// trusted the length.
 #[test]
 fn a_file_cut_in_its_last_record_keeps_the_others() {
     let folder = tempfile::tempdir().unwrap();
@@ -58,8 +59,8 @@ fn a_flipped_byte_anywhere_in_the_last_record_keeps_the_others() {
     }
 }
 
-/// A segment cut to any length is read up to there. Seen to fail (it never ended) when a file shorter than its header led
-/// back to itself.
+/// A segment cut to any length is read up to there. Seen to fail (it never ended) when a file shorter than its header
+/// led back to itself.
 #[test]
 fn a_segment_cut_to_a_prefix_is_read_up_to_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +75,8 @@ fn a_segment_cut_to_a_prefix_is_read_up_to_there() {
     }
 }
 
-/// A break in one segment costs the rest of that segment, and no other. Seen to fail when the first broken record ended the log.
+/// A break in one segment costs the rest of that segment, and no other. Seen to fail when the first broken record ended
+/// the log.
 #[test]
 fn a_break_in_one_segment_leaves_the_next() {
     let folder = tempfile::tempdir().unwrap();
