@@ -31,6 +31,7 @@ use crate::{
     api_key,
     clicks::Clicks,
     code::Codec,
+    counting::CountingRuntime,
     data_dir::DataDir,
     drain::Drain,
     greeting, metrics,
@@ -59,7 +60,7 @@ struct Backends {
 }
 
 impl Backends {
-    async fn open(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Self> {
+    async fn open(settings: &Settings, data_dir: &DataDir, counting: &CountingRuntime) -> anyhow::Result<Self> {
         let in_data_dir = |url: &crate::settings::SqliteUrl, name| url.path(data_dir.path(), name);
         let leases = SqliteLeases::open(in_data_dir(&settings.leases, LEASES), SqliteOptions::default()).await?;
         let id_space = leases.id_space().await?;
@@ -72,7 +73,9 @@ impl Backends {
                 id_space.fingerprint()
             );
         }
-        let rollups = SqliteRollups::open(&in_data_dir(&settings.analytics, ANALYTICS)).await?;
+        // On the counting runtime, so that the thread which writes is one of it.
+        let analytics = in_data_dir(&settings.analytics, ANALYTICS);
+        let rollups = counting.handle().spawn(async move { SqliteRollups::open(&analytics).await }).await??;
         Ok(Backends { leases: Arc::new(leases), store: Arc::new(store), rollups: Arc::new(rollups), codec })
     }
 }
@@ -82,6 +85,7 @@ pub struct Application {
     settings: Settings,
     data_dir: DataDir,
     backends: Backends,
+    counting: CountingRuntime,
     allocator: Allocator,
     clicks: Option<Clicks>,
     readiness: Readiness,
@@ -94,7 +98,7 @@ impl Application {
     /// Prepares the stores that the settings name, and nothing else.
     pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
         let data_dir = DataDir::open(&settings.data_dir)?;
-        let backends = Backends::open(&settings, &data_dir).await?;
+        let backends = Backends::open(&settings, &data_dir, &CountingRuntime::start()?).await?;
         backends.store.close().await;
         println!("{} is prepared", data_dir.path().display());
         Ok(())
@@ -106,7 +110,8 @@ impl Application {
         let root = settings.root_target()?;
         let recorded = metrics::start().context("metrics cannot be recorded")?;
         let data_dir = DataDir::open(&settings.data_dir)?;
-        let backends = Backends::open(&settings, &data_dir).await?;
+        let counting = CountingRuntime::start().context("threads cannot be started")?;
+        let backends = Backends::open(&settings, &data_dir, &counting).await?;
         let listener = listen("--listen", settings.listen)?;
         let ops_listener = listen("--ops-listen", settings.ops_listen)?;
         let (listening, ops_listening) = (listener.local_addr()?, ops_listener.local_addr()?);
@@ -116,11 +121,18 @@ impl Application {
         let claims: Arc<dyn Claims> = store.clone();
         let allocator = Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
         let clicks = match settings.clicks {
-            ClicksUrl::Local => Some(Clicks::start(&settings, data_dir.path(), Arc::clone(rollups)).await?),
+            ClicksUrl::Local => {
+                let counted = Arc::clone(rollups);
+                Some(Clicks::start(&settings, data_dir.path(), counted, counting.handle()).await?)
+            }
             ClicksUrl::None => None,
         };
 
-        let cache = CacheSettings { max_bytes: settings.cache_max_bytes, ..CacheSettings::default() };
+        let cache = CacheSettings {
+            max_bytes: settings.cache_max_bytes,
+            ttl: Duration::from_millis(settings.cache_ttl_ms),
+            ..CacheSettings::default()
+        };
         let cache = Cache::new(store.clone(), cache, Handle::current());
         let queries: Arc<dyn Queries> = Arc::new(Engine::new(Arc::clone(rollups)));
         let shortener =
@@ -142,7 +154,18 @@ impl Application {
         let ops_server = ops::server(ops_listener, ops).context("--ops-listen cannot be served")?;
         tracing::info!(%listening, ops = %ops_listening, public_url = settings.public_url.as_str(), "Septet starts");
         greeting::print(listening, ops_listening, &settings.public_url, made_api_key.as_deref());
-        Ok(Application { settings, data_dir, backends, allocator, clicks, readiness, recorded, server, ops_server })
+        Ok(Application {
+            settings,
+            data_dir,
+            backends,
+            counting,
+            allocator,
+            clicks,
+            readiness,
+            recorded,
+            server,
+            ops_server,
+        })
     }
 
     /// Serves until SIGTERM or SIGINT, or until a part of it fails; then stops in order.
@@ -151,6 +174,7 @@ impl Application {
             settings,
             data_dir,
             backends,
+            counting,
             allocator,
             mut clicks,
             readiness,
@@ -182,7 +206,7 @@ impl Application {
         drain.step("return the lease", allocator.close()).await;
         drain.step("close the link store", async { anyhow::Ok(backends.store.close().await) }).await;
         drain.step("close the operations port", stop(ops_handle)).await;
-        drop(data_dir);
+        drop((counting, data_dir));
         tracing::info!("stopped");
         stopped.and(drain.finish())
     }

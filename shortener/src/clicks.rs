@@ -7,7 +7,7 @@ use std::{
 };
 
 use analytics::{
-    click_log::{self, ClickLogs},
+    click_log::{self, ClickLogs, SEGMENT_MIN_BYTES},
     consumer::{Consumer, ConsumerOptions},
     enrich::{EnrichSettings, Enricher, salts::FileSalts},
     local::{self, LocalStream},
@@ -16,7 +16,7 @@ use analytics::{
 };
 use anyhow::Context;
 use parking_lot::Mutex;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{clock, settings::Settings};
 
@@ -38,10 +38,14 @@ pub struct Clicks {
 
 impl Clicks {
     /// Opens the click log and counts what it holds, from where `rollups` ends: clicks of earlier processes first.
-    pub async fn start(settings: &Settings, data_dir: &Path, rollups: Arc<dyn Rollups>) -> anyhow::Result<Self> {
+    pub async fn start(
+        settings: &Settings,
+        data_dir: &Path,
+        rollups: Arc<dyn Rollups>,
+        runtime: &Handle,
+    ) -> anyhow::Result<Self> {
         let folder: PathBuf = data_dir.join(FOLDER);
-        let options =
-            click_log::Options { disk_max_bytes: settings.click_log_max_bytes, ..click_log::Options::default() };
+        let options = click_log_options(settings.click_log_max_bytes, settings.workers());
         let logs = Arc::new(ClickLogs::open(&folder, options).context("the click log cannot be opened")?);
         let enricher =
             EnrichSettings { geoip_db: settings.geoip_db.clone(), trusted_proxies: settings.trusted_proxies.clone() };
@@ -59,9 +63,14 @@ impl Clicks {
             // An error says that the sender is gone, and with it whoever wanted the counting.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        // Compiling the patterns takes a moment, which no start should wait for.
-        std::thread::Builder::new().name("enrich-warm-up".to_owned()).spawn(Enricher::warm_up)?;
-        let consumer = tokio::spawn(Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped));
+        // Compiling the patterns takes a moment, which no start should wait for, and no click either.
+        let consumer = async move {
+            if let Err(error) = tokio::task::spawn_blocking(Enricher::warm_up).await {
+                tracing::error!(%error, "the patterns for User-Agents could not be compiled");
+            }
+            Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped).await;
+        };
+        let consumer = runtime.spawn(consumer);
         Ok(Clicks { logs, enricher, stop, consumer })
     }
 
@@ -92,5 +101,31 @@ impl Clicks {
         self.stop.send_replace(true);
         self.consumer.await.context("the task that counts clicks failed")?;
         tokio::task::spawn_blocking(move || self.logs.close()).await?.context("the click log did not close cleanly")
+    }
+}
+
+/// Segments of the usual size, or smaller ones where the limit would not hold four for each worker: one that is written, one that is
+/// ready, and as much again that waits to be counted.
+fn click_log_options(disk_max_bytes: u64, workers: usize) -> click_log::Options {
+    let usual = click_log::Options::default();
+    let share = disk_max_bytes / (4 * workers as u64) / SEGMENT_MIN_BYTES * SEGMENT_MIN_BYTES;
+    click_log::Options { disk_max_bytes, segment_bytes: share.clamp(SEGMENT_MIN_BYTES, usual.segment_bytes), ..usual }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen to fail when segments were always of the usual size.
+    #[test]
+    fn the_limit_holds_the_segments_of_every_worker() {
+        for workers in [1, 2, 16, 64, 512] {
+            let options = click_log_options(1 << 30, workers);
+            assert!(options.segment_bytes * 4 * workers as u64 <= 1 << 30, "{workers}: {options:?}");
+            assert!(
+                options.segment_bytes >= SEGMENT_MIN_BYTES && options.segment_bytes.is_multiple_of(SEGMENT_MIN_BYTES)
+            );
+        }
+        assert_eq!(click_log_options(1 << 30, 2).segment_bytes, 16 << 20);
     }
 }

@@ -10,6 +10,7 @@ pub mod app;
 mod clicks;
 pub mod clock;
 pub mod code;
+mod counting;
 mod data_dir;
 pub mod destination;
 mod drain;

@@ -105,6 +105,11 @@ pub struct Settings {
     #[arg(long, env = "SEPTET_CACHE_MAX_BYTES", default_value_t = 256 << 20, value_name = "BYTES", global = true)]
     pub cache_max_bytes: u64,
 
+    /// How long a cached link is believed before the link store is asked again, in milliseconds; changes made through this
+    /// instance are seen at once
+    #[arg(long, env = "SEPTET_CACHE_TTL_MS", default_value_t = 60_000, value_name = "MS", global = true)]
+    pub cache_ttl_ms: u64,
+
     /// The most disk that clicks not yet counted may take, in bytes; beyond it, redirects go on and clicks are dropped,
     /// which septet_clicks_dropped_total counts
     #[arg(long, env = "SEPTET_CLICK_LOG_MAX_BYTES", default_value_t = 1 << 30, value_name = "BYTES", global = true)]

@@ -80,7 +80,7 @@ mod writer;
 
 pub use error::{Error, LogFull};
 pub use logs::ClickLogs;
-pub use options::Options;
+pub use options::{Options, SEGMENT_MIN_BYTES};
 pub use pool::SPARES_MAX;
 pub use reader::ClickReader;
 pub use record::RawClick;
