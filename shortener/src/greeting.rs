@@ -14,6 +14,6 @@ pub fn print(listen: SocketAddr, ops: SocketAddr, home: &Home, made_api_key: Opt
     }
     let key = made_api_key.unwrap_or("$SEPTET_API_KEY");
     println!("\nMake a link:");
-    println!("  curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\");
+    println!("  curl -H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json' \\");
     println!("    -d '{{\"url\":\"https://example.com\"}}' http://{listen}/api/links\n");
 }

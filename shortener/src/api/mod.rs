@@ -14,6 +14,7 @@ pub mod error;
 mod fields;
 mod links;
 mod params;
+mod qr;
 mod view;
 
 use error::{ApiError, Code};
@@ -36,6 +37,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/robots.txt").get(robots).head(robots))
         .service(web::resource("/favicon.ico").get(favicon).head(favicon))
         .service(web::resource(error::DOC_PATH).get(errors))
+        .configure(qr::configure)
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require))

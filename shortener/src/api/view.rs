@@ -2,12 +2,17 @@
 
 use analytics::query::Totals;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::{code::Codec, destination::Home, link::Link};
 
 /// The prefix of a link's public id; the rest is its id, encrypted.
 const ID_PREFIX: &str = "link_";
+
+/// What a URL may hold, unescaped, inside a query string.
+const IN_QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b':');
 
 /// There is one workspace, and clients insist on its name.
 const WORKSPACE: &str = "ws_default";
@@ -86,7 +91,7 @@ impl LinkView {
             domain: home.domain(),
             key: link.key.as_str().to_owned(),
             url: link.url.as_str().to_owned(),
-            qr_code: format!("{}/api/qr?url={short_link}", home.as_str()),
+            qr_code: format!("{}/api/qr?url={}", home.as_str(), utf8_percent_encode(&short_link, IN_QUERY)),
             short_link,
             workspace_id: WORKSPACE,
             project_id: WORKSPACE,
