@@ -77,7 +77,7 @@ fn picture(
         let module = u64::from(pixel) * modules / u64::from(size);
         usize::try_from(module.checked_sub(u64::from(margin))?).ok().filter(|module| *module < code.size)
     };
-    let is_dark = |x, y| matches!((x, y), (Some(x), Some(y)) if code[y][x].value());
+    let is_dark = |x: Option<usize>, y: Option<usize>| matches!((x, y), (Some(x), Some(y)) if code[y][x].value());
 
     let mut image = Vec::new();
     let mut encoder = png::Encoder::new(&mut image, size, size);
