@@ -9,6 +9,10 @@ use shortener::{
     settings::{Cli, Command},
 };
 
+/// Rows of clicks and bodies of requests are many small allocations, which it serves faster than the system's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
