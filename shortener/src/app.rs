@@ -36,6 +36,7 @@ use crate::{
     drain::Drain,
     greeting, metrics,
     ops::{self, Ops, Readiness},
+    queries::OnRuntime,
     redirect::{
         cache::{Cache, CacheSettings},
         front::ClickHeaders,
@@ -117,9 +118,6 @@ impl Application {
         let (listening, ops_listening) = (listener.local_addr()?, ops_listener.local_addr()?);
 
         let Backends { leases, store, rollups, codec } = &backends;
-        let made_api_key = api_key::ensure(&**store, api_key.as_deref()).await?;
-        let claims: Arc<dyn Claims> = store.clone();
-        let allocator = Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
         let clicks = match settings.clicks {
             ClicksUrl::Local => {
                 let counted = Arc::clone(rollups);
@@ -127,6 +125,9 @@ impl Application {
             }
             ClicksUrl::None => None,
         };
+        // After everything that can refuse to start: blocks are leased from here on.
+        let claims: Arc<dyn Claims> = store.clone();
+        let allocator = Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
 
         let cache = CacheSettings {
             max_bytes: settings.cache_max_bytes,
@@ -134,7 +135,8 @@ impl Application {
             ..CacheSettings::default()
         };
         let cache = Cache::new(store.clone(), cache, Handle::current());
-        let queries: Arc<dyn Queries> = Arc::new(Engine::new(Arc::clone(rollups)));
+        let engine = Arc::new(Engine::new(Arc::clone(rollups)));
+        let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });
         let shortener =
             Shortener::new(Arc::clone(store), allocator.clone(), Arc::clone(&cache), settings.public_url.clone());
         let shared = Shared {
@@ -152,6 +154,8 @@ impl Application {
         let ops = Ops { readiness: readiness.clone(), metrics: recorded.clone(), cache };
         let server = server::server(listener, &settings, shared).context("--listen cannot be served")?;
         let ops_server = ops::server(ops_listener, ops).context("--ops-listen cannot be served")?;
+        // Last, so that a key which is made is a key which is shown.
+        let made_api_key = api_key::ensure(&**store, api_key.as_deref()).await?;
         tracing::info!(%listening, ops = %ops_listening, public_url = settings.public_url.as_str(), "Septet starts");
         greeting::print(listening, ops_listening, &settings.public_url, made_api_key.as_deref());
         Ok(Application {
@@ -191,6 +195,7 @@ impl Application {
             signal = stop_signal() => signal.map(|name| tracing::info!(signal = name, "stopping")),
             _ = &mut serving => Err(anyhow::anyhow!("the public port is served no more")),
             _ = &mut serving_ops => Err(anyhow::anyhow!("the operations port is served no more")),
+            () = backends.store.ended() => Err(anyhow::anyhow!("the link store writes no more")),
             () = allocator.ended() => Err(anyhow::anyhow!("the allocator ended on its own")),
             never = metrics::upkeep(&recorded) => match never {},
             () = counting_ended(&mut clicks) => Err(anyhow::anyhow!("clicks are counted no more")),
@@ -201,7 +206,7 @@ impl Application {
         let mut drain = Drain::new(settings.stop_timeout());
         drain.step("finish requests", stop(handle)).await;
         if let Some(clicks) = clicks {
-            drain.step("count the clicks", clicks.drain()).await;
+            drain.step("count the clicks", clicks.drain(settings.stop_timeout() / 2)).await;
         }
         drain.step("return the lease", allocator.close()).await;
         drain.step("close the link store", async { anyhow::Ok(backends.store.close().await) }).await;

@@ -16,7 +16,7 @@ use analytics::{
 };
 use anyhow::Context;
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{clock, settings::Settings};
 
@@ -33,7 +33,8 @@ pub struct Clicks {
     logs: Arc<ClickLogs>,
     enricher: Arc<Mutex<Enricher>>,
     stop: watch::Sender<bool>,
-    consumer: JoinHandle<()>,
+    /// `None` once it has ended on its own.
+    consumer: Option<JoinHandle<()>>,
 }
 
 impl Clicks {
@@ -71,7 +72,7 @@ impl Clicks {
             Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped).await;
         };
         let consumer = runtime.spawn(consumer);
-        Ok(Clicks { logs, enricher, stop, consumer })
+        Ok(Clicks { logs, enricher, stop, consumer: Some(consumer) })
     }
 
     /// Where worker threads get their logs.
@@ -82,24 +83,40 @@ impl Clicks {
     /// Throws visitor salts away when their time is over, whether or not there are clicks. Resolves if counting ends on its
     /// own, which is a fault.
     pub async fn ended(&mut self) {
+        let Some(consumer) = &mut self.consumer else { return };
         let mut expiry = tokio::time::interval(SALT_EXPIRY_INTERVAL);
         loop {
             tokio::select! {
-                ended = &mut self.consumer => {
+                ended = &mut *consumer => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "the task that counts clicks failed");
                     }
+                    self.consumer = None;
                     return;
                 }
-                _ = expiry.tick() => self.enricher.lock().expire_salts(clock::now_ms()),
+                _ = expiry.tick() => {
+                    let enricher = Arc::clone(&self.enricher);
+                    // It writes a file.
+                    tokio::task::spawn_blocking(move || enricher.lock().expire_salts(clock::now_ms()));
+                }
             }
         }
     }
 
-    /// Counts what is left, once no worker appends any more, and closes the click log.
-    pub async fn drain(self) -> anyhow::Result<()> {
+    /// Counts what is left, once no worker appends any more, for as long as `patience` lasts, and closes the click log. What is
+    /// not counted by then stays in it for the next start: nothing is lost.
+    pub async fn drain(mut self, patience: Duration) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        self.consumer.await.context("the task that counts clicks failed")?;
+        if let Some(mut consumer) = self.consumer.take() {
+            match timeout(patience, &mut consumer).await {
+                Ok(ended) => ended.context("the task that counts clicks failed")?,
+                Err(_) => {
+                    consumer.abort();
+                    let _ = consumer.await;
+                    tracing::info!("clicks are left in the click log, and counted at the next start");
+                }
+            }
+        }
         tokio::task::spawn_blocking(move || self.logs.close()).await?.context("the click log did not close cleanly")
     }
 }

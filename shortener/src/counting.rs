@@ -7,8 +7,7 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much lower the priority of counting is than that of requests, as `nice` has it: about a tenth of the CPU where both want
-/// all of it.
+/// The `nice` value of counting, where that of requests is 0: about a tenth of the CPU where both want all of it.
 const NICE: i32 = 10;
 
 /// A runtime of low priority. Threads that are started on it, those of SQLite among them, inherit the priority.
@@ -22,7 +21,7 @@ impl CountingRuntime {
             .on_thread_start(|| {
                 // On Linux a thread has a priority of its own; elsewhere this would slow down the whole process.
                 if cfg!(target_os = "linux")
-                    && let Err(error) = rustix::process::nice(NICE)
+                    && let Err(error) = rustix::process::setpriority_process(None, NICE)
                 {
                     tracing::warn!(%error, "counting runs at the priority of requests");
                 }

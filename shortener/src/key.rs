@@ -116,6 +116,14 @@ impl Alias {
         if let Some(refused) = alias.chars().find(|char| !is_allowed(*char)) {
             return Err(AliasError::Character(refused));
         }
+        // A joiner joins what stands before it; on its own it is invisible.
+        let mut before = ' ';
+        for char in alias.chars() {
+            if is_joiner(char) && before.is_ascii() {
+                return Err(AliasError::Character(char));
+            }
+            before = char;
+        }
         if alias.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(AliasError::Segment);
         }
@@ -143,9 +151,20 @@ fn is_allowed(char: char) -> bool {
     match char {
         '-' | '_' | '.' | '~' | '/' => true,
         _ if char.is_ascii() => char.is_ascii_alphanumeric(),
-        '\u{200d}' | '\u{fe0f}' => true,
+        _ if is_joiner(char) => true,
+        _ if is_invisible(char) => false,
         _ => char.is_alphanumeric() || is_combining_mark(char) || is_picture(char),
     }
+}
+
+/// What emoji and some scripts are put together with.
+fn is_joiner(char: char) -> bool {
+    matches!(char, '\u{200d}' | '\u{fe0f}')
+}
+
+/// Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point, as far as they are letters or marks).
+fn is_invisible(char: char) -> bool {
+    matches!(u32::from(char), 0x34f | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x3164 | 0xfe00..=0xfe0f | 0xffa0 | 0xe0100..=0xe01ef)
 }
 
 /// The Unicode blocks of pictographs and symbols that people use as such.
@@ -167,6 +186,11 @@ impl Requested {
         let decoded = percent_decode_str(path).decode_utf8().ok()?;
         let requested = Requested { code: Code::parse(decoded.as_bytes()), alias: Alias::parse(&decoded).ok() };
         (requested.code.is_some() || requested.alias.is_some()).then_some(requested)
+    }
+
+    /// The keys to look for, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        [self.code.map(Key::Code), self.alias.clone().map(Key::Alias)].into_iter().flatten()
     }
 }
 
@@ -201,9 +225,24 @@ mod tests {
     /// Seen to fail with each check of `parse` taken out in turn.
     #[test]
     fn refuses_what_no_link_should_be_called() {
-        for given in
-            ["a b", "a\0", "a\r\nb", "a?b", "a#b", "a%b", "a\\b", "a\u{202e}b", "a\u{200b}b", "<b>", "a\u{a0}b"]
-        {
+        for given in [
+            "a b",
+            "a\0",
+            "a\r\nb",
+            "a?b",
+            "a#b",
+            "a%b",
+            "a\\b",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "<b>",
+            "a\u{a0}b",
+            "a\u{3164}",
+            "a\u{34f}b",
+            "a\u{200d}b",
+            "\u{200d}",
+            "a\u{fe0f}",
+        ] {
             assert!(matches!(alias(given), Err(AliasError::Character(_))), "{given:?}");
         }
         for given in ["/a", "a/", "a//b", ".", "..", "a/../b", "./a"] {

@@ -20,6 +20,7 @@ pub mod link;
 pub mod logging;
 pub mod metrics;
 pub mod ops;
+mod queries;
 pub mod redirect;
 pub mod server;
 pub mod settings;

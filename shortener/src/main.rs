@@ -1,6 +1,6 @@
 //! `septet`: parse, build, run, drain.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shortener::{
@@ -8,27 +8,34 @@ use shortener::{
     logging,
     settings::{Cli, Command},
 };
+use tokio::runtime::Runtime;
 
 /// Rows of clicks and bodies of requests are many small allocations, which it serves faster than the system's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
-    let done = match (logging::start(&settings), command.unwrap_or(Command::Serve)) {
-        (Err(error), _) => Err(error.into()),
-        (Ok(()), Command::Migrate) => Application::migrate(settings).await,
-        (Ok(()), Command::Serve) => match Application::build(settings).await {
-            Ok(application) => application.run_until_stopped().await,
-            Err(error) => Err(error),
-        },
-    };
-    match done {
+/// How long the process waits at its end for work that has missed its deadline.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("septet: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(Cli { command, settings }: Cli) -> anyhow::Result<()> {
+    logging::start(&settings)?;
+    let runtime = Runtime::new()?;
+    let done = runtime.block_on(async {
+        match command.unwrap_or(Command::Serve) {
+            Command::Migrate => Application::migrate(settings).await,
+            Command::Serve => Application::build(settings).await?.run_until_stopped().await,
+        }
+    });
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
 }

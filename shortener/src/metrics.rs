@@ -23,6 +23,13 @@ const CACHE_LINKS: &str = "septet_cache_links";
 const CACHE_BYTES: &str = "septet_cache_bytes";
 const CACHE_BYTES_MAX: &str = "septet_cache_bytes_max";
 const CACHE_ABSENT: &str = "septet_cache_absent_keys";
+const WRITES_WAITING: &str = "septet_store_writes_waiting";
+const WRITES_WAITING_MAX: &str = "septet_store_writes_waiting_max";
+const CACHE_ABSENT_MAX: &str = "septet_cache_absent_keys_max";
+const QR_REFUSED: &str = "septet_qr_refused_total";
+const READS_REFUSED: &str = "septet_store_reads_refused_total";
+const BODIES_REFUSED: &str = "septet_bodies_refused_total";
+const CONNECTIONS_MAX: &str = "septet_connections_max";
 const CONNECTIONS: &str = "septet_connections";
 const BUILD: &str = "septet_build_info";
 
@@ -62,6 +69,13 @@ fn describe() {
     describe_gauge!(CACHE_BYTES, Unit::Bytes, "Memory that cached links take");
     describe_gauge!(CACHE_BYTES_MAX, Unit::Bytes, "Memory that cached links may take; beyond it the least used go");
     describe_gauge!(CACHE_ABSENT, "Keys of which it is remembered that they lead nowhere");
+    describe_gauge!(WRITES_WAITING, "Writes that wait for the next transaction of the link store");
+    describe_gauge!(WRITES_WAITING_MAX, "Writes that may wait; one more is refused, and answered 503");
+    describe_gauge!(CACHE_ABSENT_MAX, "Keys of which it may be remembered that they lead nowhere");
+    describe_counter!(QR_REFUSED, "QR codes refused with 503 as too many were being made");
+    describe_counter!(READS_REFUSED, "Reads of the link store refused as none of its connections came free in time");
+    describe_counter!(BODIES_REFUSED, "Requests refused for their body, by reason: too_large, too_slow");
+    describe_gauge!(CONNECTIONS_MAX, "Connections that may be open; more wait to be accepted");
     describe_gauge!(CONNECTIONS, "Open connections of the public port");
     describe_gauge!(BUILD, "1, labelled with the version");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
@@ -108,6 +122,27 @@ pub fn store_refused() {
     counter!(WRITES_REFUSED).increment(1);
 }
 
+pub fn store_waiting(waiting: usize, max: usize) {
+    gauge!(WRITES_WAITING).set(waiting as f64);
+    gauge!(WRITES_WAITING_MAX).set(max as f64);
+}
+
+pub fn store_read_refused() {
+    counter!(READS_REFUSED).increment(1);
+}
+
+pub fn body_refused(reason: &'static str) {
+    counter!(BODIES_REFUSED, "reason" => reason).increment(1);
+}
+
+pub fn qr_refused() {
+    counter!(QR_REFUSED).increment(1);
+}
+
+pub fn connections_max(max: usize) {
+    gauge!(CONNECTIONS_MAX).set(max as f64);
+}
+
 pub fn store_commit(writes: usize, took: Duration) {
     WRITTEN.increment(writes as u64);
     COMMITTED.record(took);
@@ -136,4 +171,5 @@ pub fn show_cache(cache: &Cache) {
     gauge!(CACHE_BYTES).set(size.bytes as f64);
     gauge!(CACHE_BYTES_MAX).set(size.bytes_max as f64);
     gauge!(CACHE_ABSENT).set(size.absent as f64);
+    gauge!(CACHE_ABSENT_MAX).set(size.absent_max as f64);
 }

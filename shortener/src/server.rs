@@ -40,6 +40,7 @@ pub struct Shared {
 /// The server of the public port. It stops when its handle says so, and closes idle connections first.
 pub fn server(listener: TcpListener, settings: &Settings, shared: Shared) -> io::Result<Server> {
     let keep_alive = KeepAlive::Timeout(Duration::from_secs(settings.keep_alive_s));
+    metrics::connections_max(CONNECTIONS_MAX * settings.workers());
     let builder = Server::build()
         .workers(settings.workers())
         .max_concurrent_connections(CONNECTIONS_MAX)

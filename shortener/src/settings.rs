@@ -14,6 +14,11 @@ use ipnet::IpNet;
 
 use crate::destination::{Destination, Home};
 
+/// The most that any time in the settings may be, in milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// The least that the click log may be limited to, in bytes: it holds the segments of as many workers as there may be.
+const CLICK_LOG_BYTES_MIN: u64 = 16 << 20;
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "septet", version, about = "A URL shortener: one binary on a laptop, stateless instances at scale.")]
@@ -108,23 +113,28 @@ pub struct Settings {
     /// How long a cached link is believed before the link store is asked again, in milliseconds; changes made through this
     /// instance are seen at once
     #[arg(long, env = "SEPTET_CACHE_TTL_MS", default_value_t = 60_000, value_name = "MS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=DAY_MS))]
     pub cache_ttl_ms: u64,
 
     /// The most disk that clicks not yet counted may take, in bytes; beyond it, redirects go on and clicks are dropped,
     /// which septet_clicks_dropped_total counts
     #[arg(long, env = "SEPTET_CLICK_LOG_MAX_BYTES", default_value_t = 1 << 30, value_name = "BYTES", global = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(CLICK_LOG_BYTES_MIN..))]
     pub click_log_max_bytes: u64,
 
     /// How long an idle connection is kept open, in seconds; set it above that of a load balancer in front
     #[arg(long, env = "SEPTET_KEEP_ALIVE_S", default_value_t = 75, value_name = "SECONDS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=DAY_MS / 1000))]
     pub keep_alive_s: u64,
 
     /// How long to go on serving, unready, when told to stop: until load balancers have noticed, in milliseconds
     #[arg(long, env = "SEPTET_DRAIN_WAIT_MS", default_value_t = 0, value_name = "MS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=DAY_MS))]
     pub drain_wait_ms: u64,
 
     /// How long each further step of stopping may take, in milliseconds; exceeding it shows in the exit status
     #[arg(long, env = "SEPTET_STOP_TIMEOUT_MS", default_value_t = 10_000, value_name = "MS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(100..=DAY_MS))]
     pub stop_timeout_ms: u64,
 
     /// What is logged: a level (error, warn, info, debug, trace), or directives such as info,shortener=debug

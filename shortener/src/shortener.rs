@@ -83,17 +83,21 @@ pub enum LinkError {
     Store(#[from] StoreError),
 }
 
-/// The use cases, over the store, the allocator and the cache of redirects.
+/// The use cases, over the store, the allocator and the cache of redirects. Cheap to clone.
+///
+/// What changes a link runs to its end even if whoever asked for it is gone: a change that is in the store must be in the
+/// cache as well.
+#[derive(Clone)]
 pub struct Shortener {
     store: Arc<dyn Store>,
     allocator: Allocator,
     cache: Arc<Cache>,
-    home: Home,
+    home: Arc<Home>,
 }
 
 impl Shortener {
     pub fn new(store: Arc<dyn Store>, allocator: Allocator, cache: Arc<Cache>, home: Home) -> Self {
-        Shortener { store, allocator, cache, home }
+        Shortener { store, allocator, cache, home: Arc::new(home) }
     }
 
     /// Where short links are served.
@@ -108,6 +112,11 @@ impl Shortener {
 
     /// Makes a link; it is durable, and redirects here, when this returns.
     pub async fn create(&self, new: NewLink, idempotency: Option<Idempotency>) -> Result<Link, LinkError> {
+        let shortener = self.clone();
+        to_its_end(async move { shortener.do_create(new, idempotency).await }).await
+    }
+
+    async fn do_create(&self, new: NewLink, idempotency: Option<Idempotency>) -> Result<Link, LinkError> {
         let ready = self.allocator.take_or_wait(CODE_WAIT).await?;
         let now_ms = clock::now_ms();
         let link = Link {
@@ -146,9 +155,7 @@ impl Shortener {
             Name::Id(id) => self.store.by_id(*id).await,
             Name::ExternalId(external_id) => self.store.by_external_id(external_id).await,
             Name::Key(requested) => {
-                let candidates =
-                    [requested.code.map(Key::Code), requested.alias.clone().map(Key::Alias)].into_iter().flatten();
-                for key in candidates {
+                for key in requested.keys() {
                     if let Some(link) = self.store.by_key(&Domain::default(), &key).await? {
                         return Ok(Some(link));
                     }
@@ -159,16 +166,21 @@ impl Shortener {
     }
 
     /// Changes a link; `None` if there is none. What it was before redirects no more when this returns.
-    pub async fn change(&self, name: &Name, change: &Change) -> Result<Option<Link>, LinkError> {
+    pub async fn change(&self, name: Name, change: Change) -> Result<Option<Link>, LinkError> {
+        let shortener = self.clone();
+        to_its_end(async move { shortener.do_change(&name, &change).await }).await
+    }
+
+    async fn do_change(&self, name: &Name, change: &Change) -> Result<Option<Link>, LinkError> {
         for _ in 0..CHANGES_MAX {
             let Some(before) = self.find(name).await? else { return Ok(None) };
             let after = changed(&before, change);
-            match self.store.replace(&before, &after).await? {
-                Replaced::Replaced => {
-                    self.cache.invalidate(&before.key);
-                    self.cache.invalidate(&after.key);
-                    return Ok(Some(after));
-                }
+            let replaced = self.store.replace(&before, &after).await;
+            // Without an answer, too: it may have happened.
+            self.cache.invalidate(&before.key);
+            self.cache.invalidate(&after.key);
+            match replaced? {
+                Replaced::Replaced => return Ok(Some(after)),
                 Replaced::Stale => {}
                 Replaced::AliasTaken => return Err(alias_taken(&after)),
                 Replaced::ExternalIdTaken => return Err(external_id_taken(&after)),
@@ -178,14 +190,30 @@ impl Shortener {
     }
 
     /// Deletes a link for ever and says which it was; `None` if there is none.
-    pub async fn delete(&self, name: &Name) -> Result<Option<Link>, StoreError> {
+    pub async fn delete(&self, name: Name) -> Result<Option<Link>, LinkError> {
+        let shortener = self.clone();
+        to_its_end(async move { shortener.do_delete(&name).await }).await
+    }
+
+    async fn do_delete(&self, name: &Name) -> Result<Option<Link>, LinkError> {
         let Some(found) = self.find(name).await? else { return Ok(None) };
-        let deleted = self.store.delete(found.id).await?;
+        let deleted = self.store.delete(found.id).await;
+        self.cache.invalidate(&found.key);
+        let deleted = deleted?;
+        // It may have been renamed since it was found.
         if let Some(link) = &deleted {
             self.cache.invalidate(&link.key);
         }
         Ok(deleted)
     }
+}
+
+/// Runs work that must not be left half-way when its caller is dropped, as a request is whose connection breaks.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, LinkError>> + Send + 'static,
+) -> Result<T, LinkError> {
+    let ended = tokio::spawn(work).await;
+    ended.unwrap_or_else(|error| Err(LinkError::Store(StoreError::Unavailable(error.into()))))
 }
 
 fn changed(before: &Link, change: &Change) -> Link {

@@ -42,15 +42,15 @@ impl Authenticator {
     /// Whose key this is. Keys are compared by their digests, so the time it takes tells nothing about any of them.
     async fn authenticate(&self, key: &str) -> Result<Option<ApiKeyId>, StoreError> {
         let digest = ApiKeyDigest::of(key);
-        let now_ms = clock::now_ms();
+        let uptime_ms = clock::uptime_ms();
         if let Some((id, until_ms)) = self.believed.get(&digest)
-            && now_ms < until_ms
+            && uptime_ms < until_ms
         {
             return Ok(Some(id));
         }
         let Some(found) = self.store.api_key(&digest).await? else { return Ok(None) };
         let id = ApiKeyId(found.id);
-        self.believed.insert(digest, (id, now_ms + BELIEVED.as_millis() as i64));
+        self.believed.insert(digest, (id, uptime_ms + BELIEVED.as_millis() as i64));
         Ok(Some(id))
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::metrics;
 
 /// The largest body that is read, in bytes. A destination may take 32,000 characters, escaped six bytes each.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -102,6 +103,11 @@ pub enum Support {
     Unknown,
 }
 
+fn too_large() -> ApiError {
+    metrics::body_refused("too_large");
+    ApiError::body_too_large(BODY_BYTES_MAX)
+}
+
 /// A JSON object in which no field stands twice: of two values, nobody could say which one was meant.
 struct Once(Map<String, Value>);
 
@@ -146,14 +152,17 @@ impl FromRequest for Fields {
                 return Err(ApiError::unsupported_media_type());
             }
             if announced.is_some_and(|bytes: usize| bytes > BODY_BYTES_MAX) {
-                return Err(ApiError::body_too_large(BODY_BYTES_MAX));
+                return Err(too_large());
             }
             let payload = payload.await.map_err(|error| ApiError::bad_request(error.to_string()))?;
             match timeout(BODY_TIMEOUT, payload.to_bytes_limited(BODY_BYTES_MAX)).await {
                 Ok(Ok(Ok(body))) => Fields::parse(&body),
                 Ok(Ok(Err(error))) => Err(ApiError::bad_request(format!("The body cannot be read: {error}."))),
-                Ok(Err(_)) => Err(ApiError::body_too_large(BODY_BYTES_MAX)),
-                Err(_) => Err(ApiError::body_too_slow(BODY_TIMEOUT)),
+                Ok(Err(_)) => Err(too_large()),
+                Err(_) => {
+                    metrics::body_refused("too_slow");
+                    Err(ApiError::body_too_slow(BODY_TIMEOUT))
+                }
             }
         })
     }

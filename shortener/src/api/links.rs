@@ -125,7 +125,7 @@ async fn count(api: web::Data<Api>, mut params: Params) -> Result<web::Json<u64>
 async fn change(api: web::Data<Api>, id: web::Path<String>, fields: Fields) -> Result<web::Json<LinkView>, ApiError> {
     let change = fields::change(fields, api.shortener.home())?;
     let name = name_in_path(&api, &id).ok_or_else(no_such_link)?;
-    let link = api.shortener.change(&name, &change).await?.ok_or_else(no_such_link)?;
+    let link = api.shortener.change(name, change).await?.ok_or_else(no_such_link)?;
     Ok(web::Json(viewed(&api, &link).await))
 }
 
@@ -136,7 +136,7 @@ struct Deleted {
 
 async fn delete(api: web::Data<Api>, id: web::Path<String>) -> Result<web::Json<Deleted>, ApiError> {
     let name = name_in_path(&api, &id).ok_or_else(no_such_link)?;
-    let link = api.shortener.delete(&name).await?.ok_or_else(no_such_link)?;
+    let link = api.shortener.delete(name).await?.ok_or_else(no_such_link)?;
     Ok(web::Json(Deleted { id: public_id(&link, &api.codec) }))
 }
 

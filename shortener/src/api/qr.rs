@@ -3,7 +3,10 @@
 use actix_web::{HttpResponse, http::header, web};
 use fast_qr::{ECL, QRBuilder, QRCode};
 
+use tokio::sync::Semaphore;
+
 use super::{error::ApiError, links::method_not_allowed, params::Params};
+use crate::metrics;
 
 /// The side of the picture in pixels: what is usual, and the bounds.
 const SIZE_DEFAULT: u32 = 600;
@@ -12,6 +15,9 @@ const SIZE_MAX: u32 = 2_000;
 /// The widest margin, in modules. Readers want two at the least.
 const MARGIN_DEFAULT: u32 = 2;
 const MARGIN_MAX: u32 = 16;
+
+/// Pictures that may be made at once; one more is refused with 503.
+static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 type Rgb = [u8; 3];
 
@@ -30,14 +36,19 @@ async fn qr(mut params: Params) -> Result<HttpResponse, ApiError> {
     params.not_supported(&[("logo", "")])?;
     params.finish()?;
 
-    let code = QRBuilder::new(url).ecl(level).build();
-    let code = code.map_err(|_| ApiError::unprocessable("url: is too long for a QR code of this level."))?;
+    let Ok(_working) = AT_ONCE.try_acquire() else {
+        metrics::qr_refused();
+        return Err(ApiError::unavailable("Too many QR codes are being made at the moment. Please try again."));
+    };
     // Some milliseconds of work, which no redirect of this thread should wait for.
-    let image = web::block(move || picture(&code, size, margin, background, foreground)).await;
-    let image = match image {
-        Ok(Ok(image)) => image,
-        Ok(Err(error)) => return Err(ApiError::unavailable(format!("The picture could not be made: {error}."))),
-        Err(error) => return Err(ApiError::unavailable(format!("The picture could not be made: {error}."))),
+    let drawn = web::block(move || {
+        let code = QRBuilder::new(url).ecl(level).build().ok()?;
+        Some(picture(&code, size, margin, background, foreground))
+    });
+    let failed = |error: &dyn std::error::Error| ApiError::unavailable(format!("No picture could be made: {error}."));
+    let image = match drawn.await.map_err(|error| failed(&error))? {
+        None => return Err(ApiError::unprocessable("url: is too long for a QR code of this level.")),
+        Some(image) => image.map_err(|error| failed(&error))?,
     };
     Ok(HttpResponse::Ok()
         .content_type("image/png")

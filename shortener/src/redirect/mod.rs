@@ -10,13 +10,16 @@ pub mod target;
 use cache::{Cache, ResolveError};
 use target::Target;
 
-use crate::key::{Key, Requested};
+use crate::key::Requested;
 
 /// Finds what a request asked for: the code first, then the alias of the same letters.
-pub async fn resolve(cache: &Arc<Cache>, requested: Requested, now_ms: i64) -> Result<Option<Target>, ResolveError> {
-    let candidates = [requested.code.map(Key::Code), requested.alias.map(Key::Alias)];
-    for key in candidates.into_iter().flatten() {
-        if let Some(target) = cache.resolve(&key, now_ms).await? {
+pub async fn resolve(
+    cache: &Arc<Cache>,
+    requested: &Requested,
+    uptime_ms: i64,
+) -> Result<Option<Target>, ResolveError> {
+    for key in requested.keys() {
+        if let Some(target) = cache.resolve(&key, uptime_ms).await? {
             return Ok(Some(target));
         }
     }

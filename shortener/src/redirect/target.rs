@@ -23,7 +23,7 @@ pub enum Outcome<'a> {
     /// To its destination: a click.
     Redirect { link: LinkId, location: &'a [u8], status: RedirectStatus },
     /// It has expired, and leads to its `expiredUrl`: not a click, as nobody reached the destination.
-    Expired { location: &'a [u8] },
+    Expired { link: LinkId, location: &'a [u8] },
     /// It has expired, and leads nowhere.
     Gone,
 }
@@ -55,7 +55,7 @@ impl Target {
         } else if expired_url.is_empty() {
             Outcome::Gone
         } else {
-            Outcome::Expired { location: expired_url }
+            Outcome::Expired { link: head.link, location: expired_url }
         }
     }
 
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(target.at(100), Outcome::Gone);
         let target = Target::of(&link(Some(100), Some("https://example.com/late")));
         assert_eq!(target.at(99), redirect);
-        assert_eq!(target.at(100), Outcome::Expired { location: b"https://example.com/late" });
+        assert_eq!(target.at(100), Outcome::Expired { link: LinkId(7), location: b"https://example.com/late" });
     }
 }

@@ -32,6 +32,9 @@ pub enum StoreError {
 /// A whole link store.
 #[async_trait]
 pub trait Store: Links + Claims + ApiKeys {
+    /// Resolves when the store has stopped serving on its own, for good: a fault, after which the process should stop.
+    async fn ended(&self);
+
     /// Ends every write that was begun, and closes the store.
     async fn close(&self);
 }

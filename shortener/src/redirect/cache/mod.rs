@@ -19,7 +19,7 @@ use std::{
 use futures::{FutureExt, future::Shared};
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync};
-use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle, time::timeout};
 
 use super::target::Target;
 use crate::{
@@ -30,6 +30,8 @@ use crate::{
 
 /// Reads of the store that may be under way at once; one more is refused, and answered 503.
 const LOADS_MAX: usize = 1024;
+/// How long a read may take before it is a failure.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// While the store does not answer, a stale link is believed this long before the store is asked again.
 const STALE_RETRY: Duration = Duration::from_secs(1);
 /// Locks for reads under way; a power of two.
@@ -106,6 +108,7 @@ pub struct Size {
     pub bytes: u64,
     pub bytes_max: u64,
     pub absent: usize,
+    pub absent_max: usize,
 }
 
 /// See the module.
@@ -135,28 +138,25 @@ impl Cache {
         })
     }
 
-    /// What is cached and fresh: never waits, never reads the store.
-    pub fn fresh(&self, key: &Key, now_ms: i64) -> Option<Target> {
+    /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never reads the store.
+    pub fn fresh(&self, key: &Key, uptime_ms: i64) -> Option<Target> {
         let cached = self.found.get(key)?;
-        (now_ms < cached.fresh_until_ms).then_some(cached.target)
+        (uptime_ms < cached.fresh_until_ms).then_some(cached.target)
     }
 
     /// Where a key leads at the moment, asking the store if need be. `None`: nowhere.
-    pub async fn resolve(self: &Arc<Self>, key: &Key, now_ms: i64) -> Loaded {
-        if let Some(target) = self.fresh(key, now_ms) {
+    pub async fn resolve(self: &Arc<Self>, key: &Key, uptime_ms: i64) -> Loaded {
+        if let Some(target) = self.fresh(key, uptime_ms) {
             return Ok(Some(target));
         }
-        if self.absent.get(key).is_some_and(|fresh_until_ms| now_ms < fresh_until_ms) {
+        if self.absent.get(key).is_some_and(|fresh_until_ms| uptime_ms < fresh_until_ms) {
             return Ok(None);
         }
-        match self.load(key, now_ms).await {
+        match self.load(key, uptime_ms).await {
             Err(error) => match self.found.get(key) {
-                Some(Cached { target, .. }) => {
+                Some(stale) => {
                     metrics::redirect_stale();
-                    let fresh_until_ms = now_ms + millis(STALE_RETRY);
-                    // `replace`, not `insert`: what was invalidated meanwhile must not come back.
-                    let _ = self.found.replace(key.clone(), Cached { target: target.clone(), fresh_until_ms }, true);
-                    Ok(Some(target))
+                    Ok(Some(stale.target))
                 }
                 None => Err(error),
             },
@@ -181,6 +181,7 @@ impl Cache {
             bytes: self.found.weight(),
             bytes_max: self.settings.max_bytes,
             absent: self.absent.len(),
+            absent_max: self.settings.absent_max,
         }
     }
 
@@ -189,7 +190,7 @@ impl Cache {
     }
 
     /// Joins the read of this key that is under way, or begins one.
-    fn load(self: &Arc<Self>, key: &Key, now_ms: i64) -> impl Future<Output = Loaded> + use<> {
+    fn load(self: &Arc<Self>, key: &Key, uptime_ms: i64) -> impl Future<Output = Loaded> + use<> {
         let mut flights = self.flights_of(key).lock();
         if let Some(flight) = flights.get(key) {
             return flight.loaded.clone();
@@ -203,9 +204,10 @@ impl Cache {
             let (cache, key, superseded) = (Arc::clone(self), key.clone(), Arc::clone(&superseded));
             async move {
                 metrics::redirect_load();
-                let read = cache.links.by_key(&Domain::default(), &key).await;
+                let read = timeout(LOAD_TIMEOUT, cache.links.by_key(&Domain::default(), &key)).await;
+                let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("it took too long".into())));
                 let loaded = read.map(|link| link.as_ref().map(Target::of)).map_err(|error| Arc::new(error).into());
-                cache.land(&key, &loaded, &superseded, now_ms);
+                cache.land(&key, &loaded, &superseded, uptime_ms);
                 drop(permit);
                 loaded
             }
@@ -223,7 +225,7 @@ impl Cache {
     }
 
     /// Ends a read: keeps what it found, unless the link was changed since it began.
-    fn land(&self, key: &Key, loaded: &Loaded, superseded: &AtomicBool, now_ms: i64) {
+    fn land(&self, key: &Key, loaded: &Loaded, superseded: &AtomicBool, uptime_ms: i64) {
         let mut flights = self.flights_of(key).lock();
         // Changes are made under the same lock.
         if superseded.load(Ordering::Relaxed) {
@@ -232,21 +234,27 @@ impl Cache {
         flights.remove(key);
         match loaded {
             Ok(Some(target)) => {
-                let fresh_until_ms = now_ms + millis(self.settings.ttl);
+                let fresh_until_ms = uptime_ms.saturating_add(millis(self.settings.ttl));
                 self.found.insert(key.clone(), Cached { target: target.clone(), fresh_until_ms });
                 self.absent.remove(key);
             }
             Ok(None) => {
                 self.found.remove(key);
-                self.absent.insert(key.clone(), now_ms + millis(self.settings.absent_ttl));
+                self.absent.insert(key.clone(), uptime_ms.saturating_add(millis(self.settings.absent_ttl)));
             }
-            Err(_) => {}
+            // While the store does not answer, what is cached is believed a little longer.
+            Err(_) => {
+                if let Some(Cached { target, .. }) = self.found.peek(key) {
+                    let fresh_until_ms = uptime_ms.saturating_add(millis(STALE_RETRY));
+                    self.found.insert(key.clone(), Cached { target, fresh_until_ms });
+                }
+            }
         }
     }
 }
 
 fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

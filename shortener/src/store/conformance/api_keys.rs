@@ -26,6 +26,13 @@ pub async fn a_name_has_one_key(harness: &mut impl Harness) {
     store.put_api_key(&new).await.unwrap();
     assert_eq!(store.api_key(&old.digest).await.unwrap(), None);
     assert_eq!(store.api_key(&new.digest).await.unwrap(), Some(new.clone()));
+    // A key that has another name already replaces it all the same.
+    let first = key("first", "first");
+    store.put_api_key(&first).await.unwrap();
+    store.put_api_key(&key("set", "first")).await.unwrap();
+    assert_eq!(store.api_key(&new.digest).await.unwrap(), None);
+    assert_eq!(store.api_key(&first.digest).await.unwrap(), Some(first));
+    store.put_api_key(&new).await.unwrap();
     // The same key again keeps its id: what was bound to it stays bound.
     store.put_api_key(&key("set", "new")).await.unwrap();
     assert_eq!(store.api_key(&new.digest).await.unwrap(), Some(new));

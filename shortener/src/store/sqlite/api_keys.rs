@@ -42,12 +42,15 @@ impl Write for Put {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let Put(key) = self;
+        sqlx::query("DELETE FROM api_keys WHERE name = ? AND digest <> ?")
+            .bind(&key.name)
+            .bind(key.digest.0.to_vec())
+            .execute(&mut *connection)
+            .await?;
         // A digest under another name keeps that name: the key is as good under either.
         sqlx::query(
             "INSERT INTO api_keys (id, digest, name, created_at_ms) VALUES (?, ?, ?, ?)
-             ON CONFLICT (digest) DO NOTHING
-             ON CONFLICT (name) DO UPDATE
-             SET id = excluded.id, digest = excluded.digest, created_at_ms = excluded.created_at_ms",
+             ON CONFLICT (digest) DO NOTHING",
         )
         .bind(key.id.as_bytes().to_vec())
         .bind(key.digest.0.to_vec())

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 
 use super::{Store, StoreError};
-use crate::code::Codec;
+use crate::{code::Codec, metrics};
 
 mod api_keys;
 mod claims;
@@ -30,6 +30,10 @@ pub struct SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn ended(&self) {
+        self.writer.ended().await;
+    }
+
     async fn close(&self) {
         // The last connection to close empties SQLite's log into the file, which only the writer may do.
         self.readers.close().await;
@@ -40,7 +44,10 @@ impl Store for SqliteStore {
 /// What a failed read means to the caller.
 fn read_error(error: sqlx::Error) -> StoreError {
     match error {
-        sqlx::Error::PoolTimedOut => StoreError::Overloaded,
+        sqlx::Error::PoolTimedOut => {
+            metrics::store_read_refused();
+            StoreError::Overloaded
+        }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Unreadable(error.to_string()),
         other => StoreError::Unavailable(other.into()),
     }

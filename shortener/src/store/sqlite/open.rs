@@ -70,13 +70,14 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS_MAX);
-        let mut writer = options.clone().thread_name(|_| "links-writer".to_owned()).connect().await.map_err(sqlite)?;
+        let writing = options.clone().thread_name(|_| "links-writer".to_owned());
+        let mut writer = writing.connect().await.map_err(sqlite)?;
         migrate(&mut writer, path).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READ_WAIT)
             .connect_lazy_with(options.read_only(true).thread_name(|number| format!("links-reader-{number}")));
-        Ok(SqliteStore { readers, writer: Writer::start(writer), codec })
+        Ok(SqliteStore { readers, writer: Writer::start(writer, writing), codec })
     }
 }
 

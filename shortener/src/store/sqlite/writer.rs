@@ -1,13 +1,19 @@
 //! The one writer: everything that waits is committed at once, so that one flush to disk serves many requests.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use sqlx::{Connection, QueryBuilder, SqliteConnection};
+use sqlx::{
+    ConnectOptions, Connection, QueryBuilder, SqliteConnection, error::ErrorKind, sqlite::SqliteConnectOptions,
+};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
+    time::sleep,
 };
 
 use super::row;
@@ -21,6 +27,8 @@ use crate::{
 pub const BATCH_MAX: usize = 256;
 /// The most writes that wait for the next transaction; one more is refused as [`StoreError::Overloaded`].
 const WAITING_MAX: usize = 4096;
+/// How long the writer waits before it tries again to open the file.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// A write that is not a plain insert of a link: it looks before it writes, inside the transaction of its batch. It may be
 /// applied again when that transaction failed because of another write.
@@ -45,14 +53,25 @@ enum Waiting {
 pub struct Writer {
     waiting: Mutex<Option<mpsc::Sender<Waiting>>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    ended: watch::Receiver<()>,
 }
 
 impl Writer {
-    /// Starts the task that owns `connection`.
-    pub fn start(connection: SqliteConnection) -> Self {
+    /// Starts the task that owns `connection`; `options` open another one in its place, should it break.
+    pub fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> Self {
         let (waiting, receiver) = mpsc::channel(WAITING_MAX);
-        let task = tokio::spawn(run(connection, receiver));
-        Writer { waiting: Mutex::new(Some(waiting)), task: Mutex::new(Some(task)) }
+        let (running, ended) = watch::channel(());
+        let task = tokio::spawn(async move {
+            run(connection, options, receiver).await;
+            drop(running);
+        });
+        Writer { waiting: Mutex::new(Some(waiting)), task: Mutex::new(Some(task)), ended }
+    }
+
+    /// Resolves when nothing is written any more: before [`close`](Self::close) that is a fault.
+    pub async fn ended(&self) {
+        // Nothing is ever sent; an error says that the sender is gone, and with it the task.
+        let _ = self.ended.clone().changed().await;
     }
 
     /// Inserts a link that nothing can be in the way of, and returns once it is on disk.
@@ -97,26 +116,61 @@ fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".into())
 }
 
-async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Waiting>) {
+async fn run(mut connection: SqliteConnection, options: SqliteConnectOptions, mut waiting: mpsc::Receiver<Waiting>) {
     let mut received = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut received, BATCH_MAX).await > 0 {
+        metrics::store_waiting(waiting.len(), WAITING_MAX);
         let started = Instant::now();
         let mut batch = Batch::of(received.drain(..));
         let result = batch.commit(&mut connection).await;
         metrics::store_commit(batch.len(), started.elapsed());
         match result {
-            Err(_) if batch.len() > 1 => {
-                // One write may have spoilt it for the others: each gets a transaction of its own.
+            // One write has spoilt it for the others: each gets a transaction of its own.
+            Err(error) if batch.len() > 1 && is_refusal(&error) => {
                 for mut single in batch.singles() {
                     let result = single.commit(&mut connection).await;
+                    connection = usable(connection, &options, &result).await;
                     single.answer(result);
                 }
             }
-            result => batch.answer(result),
+            result => {
+                connection = usable(connection, &options, &result).await;
+                batch.answer(result);
+            }
         }
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the link store did not close cleanly");
+    }
+}
+
+/// Whether a write was refused by a rule of the tables, rather than the whole transaction by the disk.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
+}
+
+async fn usable(
+    connection: SqliteConnection,
+    options: &SqliteConnectOptions,
+    result: &Result<(), sqlx::Error>,
+) -> SqliteConnection {
+    match result {
+        Err(error) if !is_refusal(error) => reopened(connection, options).await,
+        _ => connection,
+    }
+}
+
+/// Opens another connection in the place of one whose transaction failed: SQLite may have rolled it back by itself, of which
+/// the driver knows nothing, so that it could begin no other. While the file cannot be opened, writes wait, and are refused once too
+/// many do.
+async fn reopened(connection: SqliteConnection, options: &SqliteConnectOptions) -> SqliteConnection {
+    let _ = connection.close_hard().await;
+    loop {
+        match options.connect().await {
+            Ok(connection) => return connection,
+            Err(error) => tracing::error!(%error, "the link store cannot be opened again"),
+        }
+        sleep(REOPEN_PAUSE).await;
     }
 }
 
@@ -229,5 +283,50 @@ impl<W: Write> Pending for Submitted<W> {
             (None, None) => Err(closed()),
         };
         let _ = self.reply.send(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        code::Codec,
+        store::{Links, Store, conformance::generated, sqlite::SqliteStore},
+    };
+
+    /// Lets the file grow no further while this connection lasts: what a full disk does to a transaction.
+    struct FillDisk;
+
+    #[async_trait]
+    impl Write for FillDisk {
+        type Outcome = ();
+
+        async fn apply(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+            sqlx::raw_sql("PRAGMA max_page_count = 1").execute(connection).await?;
+            Ok(())
+        }
+    }
+
+    /// Seen to fail when the connection was used again after a failed transaction.
+    #[tokio::test]
+    async fn a_full_disk_is_got_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let codec = Arc::new(Codec::new(&token_service::IdSpace::new([7; 32])));
+        let store = SqliteStore::open(&dir.path().join("links.db"), Arc::clone(&codec)).await.unwrap();
+        store.writer.submit(FillDisk).await.unwrap();
+        let mut failed = 0;
+        for number in 0..400 {
+            let link = Link { title: Some("x".repeat(1_000)), ..generated(&codec, number * 10) };
+            let id = link.id;
+            match store.writer.insert(link.clone()).await {
+                Ok(_) => assert_eq!(store.by_id(id).await.unwrap(), Some(link)),
+                Err(_) => {
+                    failed += 1;
+                    assert_eq!(store.by_id(id).await.unwrap(), None);
+                }
+            }
+        }
+        assert_eq!(failed, 1, "the file filled up once, and the next connection is not limited");
+        store.close().await;
     }
 }

@@ -4,6 +4,7 @@
 //! log. Only what is not cached waits, for the store alone.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     future::{Ready, ready},
     net::{IpAddr, Ipv4Addr},
@@ -62,9 +63,8 @@ impl Redirects {
     /// Answers what is cached and fresh. Codes alone: they are nearly all of the traffic, and need no parsing.
     fn cached(&self, request: &Request) -> Option<Response<BoxBody>> {
         let code = Code::parse(request.path().as_bytes().get(1..)?)?;
-        let now_ms = clock::now_ms();
-        let target = self.cache.fresh(&Key::Code(code), now_ms)?;
-        Some(self.answer(request, &target, now_ms))
+        let target = self.cache.fresh(&Key::Code(code), clock::uptime_ms())?;
+        Some(self.answer(request, &target))
     }
 
     /// Answers any key.
@@ -73,9 +73,8 @@ impl Redirects {
             metrics::redirect_absent();
             return pages::not_found(request);
         };
-        let now_ms = clock::now_ms();
-        match resolve(&self.cache, requested, now_ms).await {
-            Ok(Some(target)) => self.answer(request, &target, now_ms),
+        match resolve(&self.cache, &requested, clock::uptime_ms()).await {
+            Ok(Some(target)) => self.answer(request, &target),
             Ok(None) => {
                 metrics::redirect_absent();
                 pages::not_found(request)
@@ -88,19 +87,21 @@ impl Redirects {
         }
     }
 
-    fn answer(&self, request: &Request, target: &Target, now_ms: i64) -> Response<BoxBody> {
+    fn answer(&self, request: &Request, target: &Target) -> Response<BoxBody> {
+        let now_ms = clock::now_ms();
         match target.at(now_ms) {
             Outcome::Redirect { link, location, status } => {
+                let Some(response) = redirect(location, status) else { return unreadable(request, link) };
                 // Recorded before it is answered: a click that somebody saw answered is in the log.
                 if request.method() == Method::GET {
                     self.record(request, link, now_ms);
                 }
                 metrics::redirect_found();
-                redirect(location, status)
+                response
             }
-            Outcome::Expired { location } => {
+            Outcome::Expired { link, location } => {
                 metrics::redirect_expired();
-                redirect(location, RedirectStatus::Found)
+                redirect(location, RedirectStatus::Found).unwrap_or_else(|| unreadable(request, link))
             }
             Outcome::Gone => {
                 metrics::redirect_expired();
@@ -112,14 +113,14 @@ impl Redirects {
     fn record(&self, request: &Request, link: LinkId, now_ms: i64) {
         let Some(clicks) = &self.clicks else { return };
         let value = |name: &HeaderName| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
-        let forwarded_for = if self.headers.forwarded_for { value(&FORWARDED_FOR) } else { b"" };
+        let forwarded_for = if self.headers.forwarded_for { forwarded_for(request) } else { Cow::default() };
         let click = RawClick {
             at_ms: now_ms,
             link: link.0,
             peer: request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
             user_agent: value(&header::USER_AGENT),
             referer: value(&header::REFERER),
-            forwarded_for,
+            forwarded_for: &forwarded_for,
             country: self.headers.country.as_ref().map_or(b"", value),
         };
         // A full log does not hold up the redirect; the log counts what it could not take.
@@ -127,9 +128,28 @@ impl Redirects {
     }
 }
 
-const FORWARDED_FOR: HeaderName = header::X_FORWARDED_FOR;
+/// `X-Forwarded-For` as one list: a proxy may append a line of its own to what the client sent.
+fn forwarded_for(request: &Request) -> Cow<'_, [u8]> {
+    let mut lines = request.headers().get_all(header::X_FORWARDED_FOR).map(HeaderValue::as_bytes);
+    let Some(first) = lines.next() else { return Cow::default() };
+    let mut list = Cow::Borrowed(first);
+    for line in lines {
+        let list = list.to_mut();
+        list.extend_from_slice(b", ");
+        list.extend_from_slice(line);
+    }
+    list
+}
 
-fn redirect(location: &[u8], status: RedirectStatus) -> Response<BoxBody> {
+/// A stored destination that is no header: damaged, or written by something else.
+fn unreadable(request: &Request, link: LinkId) -> Response<BoxBody> {
+    tracing::error!(link = link.0, "the link store holds a destination that is none");
+    metrics::redirect_unavailable();
+    pages::unavailable(request)
+}
+
+/// `None` if the location cannot stand in a header.
+fn redirect(location: &[u8], status: RedirectStatus) -> Option<Response<BoxBody>> {
     let status = match status {
         RedirectStatus::MovedPermanently => StatusCode::MOVED_PERMANENTLY,
         RedirectStatus::Found => StatusCode::FOUND,
@@ -137,11 +157,10 @@ fn redirect(location: &[u8], status: RedirectStatus) -> Response<BoxBody> {
         RedirectStatus::PermanentRedirect => StatusCode::PERMANENT_REDIRECT,
     };
     let mut response = Response::new(status);
-    let location = HeaderValue::from_bytes(location).expect("a destination is printable ASCII");
-    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_bytes(location).ok()?);
     // No cache on the way may answer in our place, not even for a permanent redirect: clicks are counted here.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    response
+    Some(response)
 }
 
 /// See the module.
@@ -192,3 +211,6 @@ where
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
