@@ -8,23 +8,25 @@ use crate::{
     store::{ApiKey, ApiKeyDigest, ApiKeys, StoreError},
 };
 
+/// The name of the key that an instance starts with: there is one of it.
+const NAME: &str = "first";
 /// What a made key begins with, so that people and secret scanners know it when they see it.
 const PREFIX: &str = "septet_";
 /// Random characters of a made key: 190 bits.
 const RANDOM_CHARS: usize = 32;
 
-/// Puts the key that is set on record, in the place of the one that was set before; or, with none set and none on record,
-/// makes one. What is returned was just made: it can be shown now, and never again.
+/// Puts the key that is set on record, in the place of the one before, which was made or set; or, with none set and none on
+/// record, makes one. What is returned was just made: it can be shown now, and never again.
 pub async fn ensure(store: &dyn ApiKeys, set: Option<&str>) -> Result<Option<String>, StoreError> {
     if let Some(key) = set {
-        store.put_api_key(&record("set", key)).await?;
+        store.put_api_key(&record(key)).await?;
         return Ok(None);
     }
     let made = format!("{PREFIX}{}", Alphanumeric.sample_string(&mut rand::rng(), RANDOM_CHARS));
-    let first = store.put_first_api_key(&record("first", &made)).await?;
+    let first = store.put_first_api_key(&record(&made)).await?;
     Ok(first.then_some(made))
 }
 
-fn record(name: &str, key: &str) -> ApiKey {
-    ApiKey { id: Uuid::new_v4(), digest: ApiKeyDigest::of(key), name: name.to_owned(), created_at_ms: clock::now_ms() }
+fn record(key: &str) -> ApiKey {
+    ApiKey { id: Uuid::new_v4(), digest: ApiKeyDigest::of(key), name: NAME.to_owned(), created_at_ms: clock::now_ms() }
 }

@@ -139,7 +139,9 @@ impl Application {
         let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });
         let shortener =
             Shortener::new(Arc::clone(store), allocator.clone(), Arc::clone(&cache), settings.public_url.clone());
+        let readiness = Readiness::default();
         let shared = Shared {
+            readiness: readiness.clone(),
             api: web::Data::new(Api { shortener, queries, codec: Arc::clone(codec) }),
             authenticator: web::Data::new(Authenticator::new(Arc::clone(store))),
             root: web::Data::new(RootTarget(root)),
@@ -150,14 +152,16 @@ impl Application {
                 country: settings.country_header.clone(),
             },
         };
-        let readiness = Readiness::default();
         let ops = Ops { readiness: readiness.clone(), metrics: recorded.clone(), cache };
         let server = server::server(listener, &settings, shared).context("--listen cannot be served")?;
         let ops_server = ops::server(ops_listener, ops).context("--ops-listen cannot be served")?;
         // Last, so that a key which is made is a key which is shown.
         let made_api_key = api_key::ensure(&**store, api_key.as_deref()).await?;
         tracing::info!(%listening, ops = %ops_listening, public_url = settings.public_url.as_str(), "Septet starts");
-        greeting::print(listening, ops_listening, &settings.public_url, made_api_key.as_deref());
+        let key = made_api_key.as_deref();
+        if let Err(error) = greeting::write(std::io::stdout(), listening, ops_listening, &settings.public_url, key) {
+            tracing::warn!(%error, "nobody could be greeted; if an API key was made, set another with --api-key");
+        }
         Ok(Application {
             settings,
             data_dir,
@@ -189,7 +193,7 @@ impl Application {
         let (handle, ops_handle) = (server.handle(), ops_server.handle());
         let mut serving: JoinHandle<_> = tokio::spawn(server);
         let mut serving_ops: JoinHandle<_> = tokio::spawn(ops_server);
-        readiness.set(true);
+        readiness.start();
 
         let stopped = tokio::select! {
             signal = stop_signal() => signal.map(|name| tracing::info!(signal = name, "stopping")),
@@ -201,7 +205,7 @@ impl Application {
             () = counting_ended(&mut clicks) => Err(anyhow::anyhow!("clicks are counted no more")),
         };
 
-        readiness.set(false);
+        readiness.stop();
         sleep(Duration::from_millis(settings.drain_wait_ms)).await;
         let mut drain = Drain::new(settings.stop_timeout());
         drain.step("finish requests", stop(handle)).await;

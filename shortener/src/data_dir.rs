@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, Mode, flock},
+    process::umask,
+};
 
 /// The file that is locked while a process uses the directory.
 const LOCK: &str = "lock";
@@ -33,6 +36,8 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let name = || path.display().to_string();
         let io = |source| DataDirError::Io { path: name(), source };
+        // Whatever is made from here on is for this user alone, also in a directory that others may read.
+        umask(Mode::from_raw_mode(0o077));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(io)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {

@@ -126,6 +126,11 @@ impl Home {
         }
     }
 
+    /// The port, where the URL or its scheme names one.
+    pub fn port(&self) -> Option<u16> {
+        self.url.port_or_known_default()
+    }
+
     /// The URL without a slash at its end: `http://localhost:8080`.
     pub fn as_str(&self) -> &str {
         self.url.as_str().trim_end_matches('/')

@@ -25,10 +25,16 @@ pub const COMMENTS_CHARS_MAX: usize = 5_000;
 pub struct ExternalId(Box<str>);
 
 impl ExternalId {
-    /// Any text of 1 to [`EXTERNAL_ID_CHARS_MAX`] characters without control characters.
+    /// What marks an external id where an id is expected: no external id begins with it.
+    pub const PREFIX: &str = "ext_";
+
+    /// Any text of 1 to [`EXTERNAL_ID_CHARS_MAX`] characters without control characters, that does not begin with the prefix.
     pub fn parse(given: &str) -> Result<Self, TextError> {
         if given.is_empty() {
             return Err(TextError::Empty);
+        }
+        if given.starts_with(Self::PREFIX) {
+            return Err(TextError::Prefix(Self::PREFIX));
         }
         text(given, EXTERNAL_ID_CHARS_MAX)?;
         Ok(ExternalId(given.into()))
@@ -52,6 +58,8 @@ pub enum TextError {
     TooLong(usize),
     #[error("holds a control character")]
     ControlCharacter,
+    #[error("must not begin with {0:?}, which marks an externalId where an id is expected")]
+    Prefix(&'static str),
 }
 
 /// Checks a text of people: bounded, and without control characters other than line ends and tabs.

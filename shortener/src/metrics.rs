@@ -29,6 +29,7 @@ const CACHE_ABSENT_MAX: &str = "septet_cache_absent_keys_max";
 const QR_REFUSED: &str = "septet_qr_refused_total";
 const READS_REFUSED: &str = "septet_store_reads_refused_total";
 const BODIES_REFUSED: &str = "septet_bodies_refused_total";
+const API_SECONDS: &str = "septet_api_request_seconds";
 const CONNECTIONS_MAX: &str = "septet_connections_max";
 const CONNECTIONS: &str = "septet_connections";
 const BUILD: &str = "septet_build_info";
@@ -75,9 +76,17 @@ fn describe() {
     describe_counter!(QR_REFUSED, "QR codes refused with 503 as too many were being made");
     describe_counter!(READS_REFUSED, "Reads of the link store refused as none of its connections came free in time");
     describe_counter!(BODIES_REFUSED, "Requests refused for their body, by reason: too_large, too_slow");
+    describe_histogram!(API_SECONDS, Unit::Seconds, "Time of a request to the API, by route and status");
     describe_gauge!(CONNECTIONS_MAX, "Connections that may be open; more wait to be accepted");
     describe_gauge!(CONNECTIONS, "Open connections of the public port");
     describe_gauge!(BUILD, "1, labelled with the version");
+    // An alert on a rate needs the counter to be there before it first counts.
+    for counter in [&*FOUND, &*EXPIRED, &*ABSENT, &*UNAVAILABLE] {
+        counter.increment(0);
+    }
+    for name in [STALE, LOADS, LOADS_REFUSED, WRITES_REFUSED, READS_REFUSED, QR_REFUSED] {
+        counter!(name).increment(0);
+    }
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
 }
 
@@ -137,6 +146,11 @@ pub fn body_refused(reason: &'static str) {
 
 pub fn qr_refused() {
     counter!(QR_REFUSED).increment(1);
+}
+
+/// `route` is the pattern that matched, never a path.
+pub fn api_request(route: String, status: u16, took: Duration) {
+    histogram!(API_SECONDS, "route" => route, "status" => status.to_string()).record(took);
 }
 
 pub fn connections_max(max: usize) {

@@ -4,7 +4,7 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
@@ -15,15 +15,25 @@ use crate::{metrics, redirect::cache::Cache};
 
 /// Whether requests should be sent here.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<AtomicU8>);
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
 
 impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    /// From now on, they should.
+    pub fn start(&self) {
+        self.0.store(READY, Ordering::Release);
     }
 
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// From now on, they should not.
+    pub fn stop(&self) {
+        self.0.store(STOPPING, Ordering::Release);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == STOPPING
     }
 }
 
@@ -54,10 +64,10 @@ async fn livez() -> HttpResponse {
 }
 
 async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
-    if ops.readiness.get() {
-        HttpResponse::Ok().content_type("text/plain").body("ready\n")
-    } else {
-        HttpResponse::ServiceUnavailable().content_type("text/plain").body("starting or stopping\n")
+    match ops.readiness.0.load(Ordering::Acquire) {
+        READY => HttpResponse::Ok().content_type("text/plain").body("ready\n"),
+        STARTING => HttpResponse::ServiceUnavailable().content_type("text/plain").body("starting\n"),
+        _ => HttpResponse::ServiceUnavailable().content_type("text/plain").body("stopping\n"),
     }
 }
 

@@ -11,6 +11,7 @@ use analytics::click_log::ClickLogs;
 use crate::{
     api::{self, Api, RootTarget, auth::Authenticator},
     metrics,
+    ops::Readiness,
     redirect::{
         cache::Cache,
         front::{ClickHeaders, Front, Redirects},
@@ -32,6 +33,7 @@ pub struct Shared {
     pub authenticator: web::Data<Authenticator>,
     pub root: web::Data<RootTarget>,
     pub cache: Arc<Cache>,
+    pub readiness: Readiness,
     /// `None` where clicks are not recorded.
     pub clicks: Option<Arc<ClickLogs>>,
     pub click_headers: ClickHeaders,
@@ -80,7 +82,7 @@ async fn worker(
     >,
     (),
 > {
-    let Shared { api, authenticator, root, cache, clicks, click_headers } = shared;
+    let Shared { api, authenticator, root, cache, readiness, clicks, click_headers } = shared;
     let app = App::new().app_data(api).app_data(authenticator).app_data(root).configure(api::configure);
     let app = app.into_factory().new_service(AppConfig::default()).await?;
     let clicks = match clicks.map(|logs| logs.writer()).transpose() {
@@ -90,5 +92,5 @@ async fn worker(
             return Err(());
         }
     };
-    Ok(Front::new(Rc::new(Redirects::new(cache, clicks, click_headers)), app))
+    Ok(Front::new(Rc::new(Redirects::new(cache, readiness, clicks, click_headers)), app))
 }

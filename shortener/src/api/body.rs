@@ -16,8 +16,8 @@ use crate::metrics;
 /// The largest body that is read, in bytes. A destination may take 32,000 characters, escaped six bytes each.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
 
-/// How long a client may take to send a body, once its head was read.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send a body, once its head was read: less than a step of stopping takes by default.
+const BODY_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// The fields of a request's JSON object. Each is taken once; what is left over is refused by [`Fields::finish`].
 #[derive(Debug)]

@@ -108,7 +108,8 @@ fn time_ms(value: Value) -> Result<i64, String> {
         Ok(date) if given.len() == "2026-11-20".len() => date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()),
         _ => Err(error),
     });
-    let instant = instant.map_err(|_| "must be a time such as 2026-11-20T12:00:00Z, or a date".to_owned())?;
+    let instant =
+        instant.map_err(|_| "must be a time such as 2026-11-20T12:00:00Z, or a date, before 9999-12-30".to_owned())?;
     Ok(instant.as_millisecond())
 }
 

@@ -23,10 +23,10 @@ use crate::{
     store::{Archived, Cursor, Idempotency, Listing, Order, Page},
 };
 
+/// The last page that can be named by its number; beyond it, `startingAfter` goes on.
+const PAGE_MAX: u32 = 1_000;
 /// The longest idempotency key, in characters.
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
-/// The prefix by which a path names a link by its externalId.
-const EXTERNAL_PREFIX: &str = "ext_";
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config
@@ -76,8 +76,8 @@ async fn list(api: web::Data<Api>, mut params: Params) -> Result<web::Json<Vec<L
         _ => Err("must be asc or desc".to_owned()),
     })?;
     let (after, before) = (params.take("startingAfter"), params.take("endingBefore"));
+    let number = params.number("page", 1, PAGE_MAX)?;
     params.not_supported(&[
-        ("page", "1"),
         ("sort", "createdAt"),
         ("sortBy", "createdAt"),
         ("withTags", "false"),
@@ -90,13 +90,13 @@ async fn list(api: web::Data<Api>, mut params: Params) -> Result<web::Json<Vec<L
         ("tenantId", ""),
     ])?;
     params.finish()?;
-    let page = match (after, before) {
-        (None, None) => Page::First,
-        (Some(id), None) => Page::After(cursor(&api, "startingAfter", &id).await?),
-        (None, Some(id)) => Page::Before(cursor(&api, "endingBefore", &id).await?),
-        (Some(_), Some(_)) => {
-            return Err(ApiError::unprocessable("startingAfter and endingBefore exclude each other."));
-        }
+    let page = match (after, before, number) {
+        (None, None, None | Some(1)) => Page::First,
+        (None, None, Some(number)) => Page::Skip((number - 1) * limit),
+        // The clients count pages whether or not they are given a cursor.
+        (Some(id), None, None | Some(1)) => Page::After(cursor(&api, "startingAfter", &id).await?),
+        (None, Some(id), None | Some(1)) => Page::Before(cursor(&api, "endingBefore", &id).await?),
+        _ => return Err(ApiError::unprocessable("startingAfter, endingBefore and page exclude each other.")),
     };
     let listing = Listing { archived, order: order.unwrap_or_default(), page, limit };
     let links = api.shortener.store().list(&listing).await?;
@@ -151,7 +151,7 @@ pub fn name(api: &Api, params: &mut Params) -> Result<Option<Name>, ApiError> {
         return name_in_path(api, &id).map(Some).ok_or_else(no_such_link);
     }
     if let Some(external_id) = external_id {
-        let external_id = external_id.strip_prefix(EXTERNAL_PREFIX).unwrap_or(&external_id);
+        let external_id = external_id.strip_prefix(ExternalId::PREFIX).unwrap_or(&external_id);
         return ExternalId::parse(external_id)
             .map(|external_id| Some(Name::ExternalId(external_id)))
             .map_err(|error| ApiError::unprocessable(format!("externalId: {error}.")));
@@ -164,7 +164,7 @@ pub fn name(api: &Api, params: &mut Params) -> Result<Option<Name>, ApiError> {
 
 /// A link's name in a path: its id, or `ext_` and its externalId.
 fn name_in_path(api: &Api, name: &str) -> Option<Name> {
-    match name.strip_prefix(EXTERNAL_PREFIX) {
+    match name.strip_prefix(ExternalId::PREFIX) {
         Some(external_id) => ExternalId::parse(external_id).ok().map(Name::ExternalId),
         None => id_of(name, &api.codec).map(Name::Id),
     }

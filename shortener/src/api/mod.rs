@@ -13,6 +13,7 @@ mod body;
 pub mod error;
 mod fields;
 mod links;
+mod measure;
 mod params;
 mod qr;
 mod view;
@@ -41,6 +42,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(
             web::scope("/api")
                 .wrap(from_fn(auth::require))
+                .wrap(from_fn(measure::request))
                 .configure(links::configure)
                 .configure(analytics::configure)
                 .default_service(web::to(no_such_address)),

@@ -89,6 +89,8 @@ pub enum Order {
 pub enum Page {
     #[default]
     First,
+    /// After so many links from the beginning: for the first few pages, as it costs what it skips.
+    Skip(u32),
     /// Right after this link.
     After(Cursor),
     /// Right before this link.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use actix_http::{
-    HttpMessage, Method, Request, Response, StatusCode,
+    ConnectionType, HttpMessage, Method, Request, Response, StatusCode,
     body::BoxBody,
     header::{self, HeaderName, HeaderValue},
 };
@@ -36,6 +36,7 @@ use crate::{
     key::{Key, Requested, is_reserved},
     link::{LinkId, RedirectStatus},
     metrics,
+    ops::Readiness,
 };
 
 /// What of a request goes into the click log beside what every request has.
@@ -50,14 +51,23 @@ pub struct ClickHeaders {
 /// One worker thread's redirects: what it shares with the others, and its own click log.
 pub struct Redirects {
     cache: Arc<Cache>,
+    readiness: Readiness,
     /// `None` where clicks are not recorded.
     clicks: Option<RefCell<ClickWriter>>,
     headers: ClickHeaders,
 }
 
 impl Redirects {
-    pub fn new(cache: Arc<Cache>, clicks: Option<ClickWriter>, headers: ClickHeaders) -> Self {
-        Redirects { cache, clicks: clicks.map(RefCell::new), headers }
+    pub fn new(cache: Arc<Cache>, readiness: Readiness, clicks: Option<ClickWriter>, headers: ClickHeaders) -> Self {
+        Redirects { cache, readiness, clicks: clicks.map(RefCell::new), headers }
+    }
+
+    /// Tells the client to come back elsewhere once this instance is about to stop.
+    fn last_words(&self, mut response: Response<BoxBody>) -> Response<BoxBody> {
+        if self.readiness.is_stopping() {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response
     }
 
     /// Answers what is cached and fresh. Codes alone: they are nearly all of the traffic, and need no parsing.
@@ -196,16 +206,22 @@ where
     fn call(&self, request: Request) -> Self::Future {
         let readable = matches!(*request.method(), Method::GET | Method::HEAD);
         if readable && let Some(response) = self.redirects.cached(&request) {
-            return Either::Left(ready(Ok(response)));
-        }
-        if is_reserved(request.path()) {
-            let answered = self.app.call(request);
-            return Either::Right(async move { answered.await.map(Into::into).map_err(Into::into) }.boxed_local());
+            return Either::Left(ready(Ok(self.redirects.last_words(response))));
         }
         let redirects = Rc::clone(&self.redirects);
+        if is_reserved(request.path()) {
+            let answered = self.app.call(request);
+            let answered = async move {
+                let answer = answered.await.map_err(Into::into)?;
+                Ok(redirects.last_words(answer.into()))
+            };
+            return Either::Right(answered.boxed_local());
+        }
         Either::Right(
             async move {
-                Ok(if readable { redirects.looked_up(&request).await } else { pages::method_not_allowed(&request) })
+                let response =
+                    if readable { redirects.looked_up(&request).await } else { pages::method_not_allowed(&request) };
+                Ok(redirects.last_words(response))
             }
             .boxed_local(),
         )

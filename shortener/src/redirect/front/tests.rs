@@ -64,7 +64,7 @@ fn redirects(ttl_ms: u64) -> (Arc<FailingStore>, Redirects) {
     let store = Arc::new(FailingStore::default());
     let settings = CacheSettings { ttl: std::time::Duration::from_millis(ttl_ms), ..CacheSettings::default() };
     let cache = Cache::new(store.clone(), settings, Handle::current());
-    (store, Redirects::new(cache, None, ClickHeaders::default()))
+    (store, Redirects::new(cache, Readiness::default(), None, ClickHeaders::default()))
 }
 
 async fn get(redirects: &Redirects, path: &str, accept: &'static str) -> Response<BoxBody> {

@@ -299,6 +299,8 @@ pub async fn a_listing_pages_both_ways(harness: &mut impl Harness) {
                 forth.extend(links.iter().map(|link| link.id));
             }
             assert_eq!(forth, expected);
+            let skipped = store.list(&Listing { page: Page::Skip(9), ..listing.clone() }).await.unwrap();
+            assert!(skipped.iter().map(|link| link.id).eq(expected[9..].iter().copied().take(limit as usize)));
             let mut back: Vec<LinkId> = Vec::new();
             let last = store.by_id(expected[24]).await.unwrap().unwrap();
             let mut page = Page::Before(Cursor { created_at_ms: last.created_at_ms, id: last.id });

@@ -69,7 +69,7 @@ impl Links for SqliteStore {
 
     async fn list(&self, listing: &Listing) -> Result<Vec<Link>, StoreError> {
         let (cursor, backwards) = match listing.page {
-            Page::First => (None, false),
+            Page::First | Page::Skip(_) => (None, false),
             Page::After(cursor) => (Some(cursor), false),
             Page::Before(cursor) => (Some(cursor), true),
         };
@@ -85,6 +85,9 @@ impl Links for SqliteStore {
         }
         query.push(format!(" ORDER BY created_at_ms {direction}, id {direction} LIMIT "));
         query.push_bind(i64::from(listing.limit.min(Listing::LIMIT_MAX)));
+        if let Page::Skip(links) = listing.page {
+            query.push(" OFFSET ").push_bind(i64::from(links));
+        }
         let mut links = read_all(query.build().fetch_all(&self.readers).await)?;
         if backwards {
             links.reverse();
