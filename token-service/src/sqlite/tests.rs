@@ -158,6 +158,19 @@ async fn two_processes_agree_on_one_id_space() {
     assert_ne!(temp.store.id_space().await.unwrap(), IdSpace::new([0; 32]));
 }
 
+/// Seen to fail when `close` is the trait's own, which does nothing.
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let temp = TempStore::new().await;
+    let leases = conformance::Harness::leases(&temp);
+    leases.lease(&request(1)).await.unwrap();
+    leases.close().await;
+    let files: Vec<_> =
+        std::fs::read_dir(temp.directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["leases.db"]);
+    assert!(matches!(leases.lease(&request(1)).await, Err(LeaseError::Unavailable(_))));
+}
+
 /// SQLite rolls back by itself when a commit fails of a full disk or an I/O error; a hook makes it do the same.
 ///
 /// Seen to fail when the connection is used again: for sqlx its transaction never ended, and no other one began.
