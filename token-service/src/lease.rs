@@ -143,4 +143,7 @@ pub trait Leases: Send + Sync + 'static {
 
     /// The record, oldest first, from `after` on, at most `limit` rows.
     async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError>;
+
+    /// Ends what was begun, and closes the store: the last call. Nothing to do where nothing is held open.
+    async fn close(&self) {}
 }

@@ -4,7 +4,7 @@ use token_service::Block;
 use tokio::{task::yield_now, time::timeout};
 
 use super::{Ready, Shared, backoff::Backoff, book::LeasedBlock, metrics, ready::Entry};
-use crate::store::Claim;
+use crate::store::{Claim, StoreError};
 
 /// Ids encoded between two points where other tasks may run: some 50 us of work.
 const IDS_PER_TURN: usize = 64;
@@ -35,12 +35,17 @@ pub(super) async fn keep_claims(shared: &Shared) {
             }
             Claimed::Unknown => {
                 shared.book.lock().refused(next);
-                tokio::select! {
-                    _ = tokio::time::sleep(backoff.pause()) => {}
-                    _ = shared.stopped() => {}
-                }
+                pause(shared, &mut backoff).await;
             }
+            Claimed::NotTried => pause(shared, &mut backoff).await,
         }
+    }
+}
+
+async fn pause(shared: &Shared, backoff: &mut Backoff) {
+    tokio::select! {
+        _ = tokio::time::sleep(backoff.pause()) => {}
+        _ = shared.stopped() => {}
     }
 }
 
@@ -57,6 +62,8 @@ enum Claimed {
     Refused,
     /// It may or may not be ours: nobody will use it.
     Unknown,
+    /// Nothing was done: the same block can be claimed again.
+    NotTried,
 }
 
 async fn claim(shared: &Shared, block: Block) -> Claimed {
@@ -79,6 +86,11 @@ async fn claim(shared: &Shared, block: Block) -> Claimed {
             metrics::block_refused();
             tracing::info!(block = block.0, "a leased block was claimed by somebody else already");
             Claimed::Refused
+        }
+        Ok(Err(StoreError::Overloaded)) => {
+            metrics::claim_put_off();
+            tracing::warn!(block = block.0, "the link store has too much to do; the block is claimed later");
+            Claimed::NotTried
         }
         Ok(Err(error)) => {
             metrics::block_failed();

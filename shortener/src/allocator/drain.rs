@@ -10,7 +10,7 @@ use super::{
     backoff::Backoff,
     book::ClaimedBlock,
     leasing::{failed, is_final, within},
-    metrics::Operation,
+    metrics::{self, HandBack, Operation},
 };
 
 /// Runs when nothing is claimed or leased any more, and the queue is closed.
@@ -50,6 +50,7 @@ async fn hand_back(shared: &Shared, claimed: ClaimedBlock) -> bool {
         }
         sleep(backoff.pause()).await;
     }
+    metrics::hand_back_failed(HandBack::Block);
     false
 }
 
@@ -69,5 +70,6 @@ async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage) -> bool {
         }
         sleep(backoff.pause()).await;
     }
+    metrics::hand_back_failed(HandBack::Lease);
     false
 }

@@ -9,7 +9,7 @@ use super::{
     Shared,
     backoff::Backoff,
     book::Step,
-    metrics::{self, Operation},
+    metrics::{self, HandBack, Operation},
 };
 
 /// Carries out what the book says is next, until the allocator stops.
@@ -89,7 +89,10 @@ async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage, backoff: &mut 
         Err(error) => {
             failed(Operation::GiveBack, Some(lease), &error);
             let again_at = Instant::now() + backoff.pause();
-            shared.book.lock().give_back_again(lease, again_at, shared.options.hand_back_attempts);
+            if shared.book.lock().give_back_again(lease, again_at, shared.options.hand_back_attempts) {
+                metrics::hand_back_failed(HandBack::Lease);
+                tracing::warn!(lease = lease.0, "a finished lease could not be given back; it is left to expire");
+            }
         }
     }
 }

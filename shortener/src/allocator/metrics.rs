@@ -20,13 +20,19 @@ pub const BLOCKS_GRANTED: &str = "septet_blocks_granted_total";
 pub const BLOCKS_REFUSED: &str = "septet_blocks_refused_total";
 /// Counter: blocks skipped because the link store did not answer their claim.
 pub const BLOCKS_FAILED: &str = "septet_blocks_failed_total";
+/// Counter: claims put off because the link store had too much to do; the same block is claimed later.
+pub const CLAIMS_PUT_OFF: &str = "septet_claims_put_off_total";
 /// Counter: leases received.
 pub const LEASES: &str = "septet_leases_total";
 /// Counter: calls to the lease store that failed, by `operation`: lease, renew or give_back.
 pub const LEASE_ERRORS: &str = "septet_lease_errors_total";
 /// Counter: leases lost because they had ended for the lease store; their unclaimed blocks were dropped.
 pub const LEASES_LOST: &str = "septet_leases_lost_total";
-/// Counter: requests for a code that got none.
+/// Counter: what was not handed back after the last attempt, by `what`: block (its unused ids are lost) or lease (it expires).
+pub const HAND_BACKS_FAILED: &str = "septet_hand_backs_failed_total";
+/// Counter: requests for a code that found none at hand, and waited.
+pub const CODE_WAITS: &str = "septet_code_waits_total";
+/// Counter: requests for a code that got none, though they waited.
 pub const NO_CODES: &str = "septet_no_codes_total";
 
 pub(super) fn describe() {
@@ -35,10 +41,13 @@ pub(super) fn describe() {
     describe_counter!(BLOCKS_GRANTED, "Blocks claimed");
     describe_counter!(BLOCKS_REFUSED, "Blocks whose claim somebody else had");
     describe_counter!(BLOCKS_FAILED, "Blocks skipped because the link store did not answer their claim");
+    describe_counter!(CLAIMS_PUT_OFF, "Claims put off because the link store had too much to do");
     describe_counter!(LEASES, "Leases received");
     describe_counter!(LEASE_ERRORS, "Calls to the lease store that failed, by operation");
     describe_counter!(LEASES_LOST, "Leases that had ended for the lease store; their unclaimed blocks were dropped");
-    describe_counter!(NO_CODES, "Requests for a code that got none");
+    describe_counter!(HAND_BACKS_FAILED, "Blocks and leases not handed back after the last attempt, by what they are");
+    describe_counter!(CODE_WAITS, "Requests for a code that found none at hand, and waited");
+    describe_counter!(NO_CODES, "Requests for a code that got none, though they waited");
 }
 
 /// A call to the lease store, as a label.
@@ -59,6 +68,22 @@ impl Operation {
     }
 }
 
+/// What can be handed back, as a label.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum HandBack {
+    Block,
+    Lease,
+}
+
+impl HandBack {
+    fn name(self) -> &'static str {
+        match self {
+            HandBack::Block => "block",
+            HandBack::Lease => "lease",
+        }
+    }
+}
+
 pub(super) fn block_granted() {
     counter!(BLOCKS_GRANTED).increment(1);
 }
@@ -71,6 +96,10 @@ pub(super) fn block_failed() {
     counter!(BLOCKS_FAILED).increment(1);
 }
 
+pub(super) fn claim_put_off() {
+    counter!(CLAIMS_PUT_OFF).increment(1);
+}
+
 pub(super) fn leased() {
     counter!(LEASES).increment(1);
 }
@@ -81,6 +110,14 @@ pub(super) fn lease_failed(operation: Operation) {
 
 pub(super) fn lease_lost() {
     counter!(LEASES_LOST).increment(1);
+}
+
+pub(super) fn hand_back_failed(what: HandBack) {
+    counter!(HAND_BACKS_FAILED, "what" => what.name()).increment(1);
+}
+
+pub(super) fn code_awaited() {
+    counter!(CODE_WAITS).increment(1);
 }
 
 pub(super) fn no_codes() {

@@ -39,7 +39,8 @@ use ready::ReadyCodes;
 pub struct Options {
     /// How long one call to the lease store may take before it is given up and repeated.
     pub lease_call_timeout: Duration,
-    /// How long one claim may take before its block is skipped.
+    /// How long one claim may take before its block is skipped. A claim that was refused for overload skips nothing: it is
+    /// repeated after a pause.
     pub claim_timeout: Duration,
     /// The pause after a first failure; it doubles with every further one.
     pub backoff_min: Duration,
@@ -171,6 +172,7 @@ impl Allocator {
         if let Some(ready) = self.take() {
             return Ok(ready);
         }
+        metrics::code_awaited();
         let outcome = timeout(wait_max, self.wait()).await.unwrap_or(Err(NoCodes::Exhausted));
         if outcome.is_err() {
             metrics::no_codes();

@@ -76,7 +76,7 @@ impl ReadyCodes {
     }
 
     /// Another block is used up.
-    pub(super) fn count_used_up(&self) {
+    fn count_used_up(&self) {
         self.used_up.fetch_add(1, Ordering::Release);
     }
 

@@ -60,11 +60,6 @@ pub struct SqliteLeases {
 }
 
 impl SqliteLeases {
-    /// Waits for calls under way, and closes the file.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
     fn now_ms(&self) -> i64 {
         (self.clock)()
     }
@@ -126,6 +121,11 @@ impl Leases for SqliteLeases {
     async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError> {
         let mut connection = self.pool.acquire().await.map_err(unavailable)?;
         record::page(&mut connection, after, limit).await.map_err(unavailable)
+    }
+
+    /// Waits for calls under way. The last connection empties SQLite's log into the file.
+    async fn close(&self) {
+        self.pool.close().await;
     }
 }
 

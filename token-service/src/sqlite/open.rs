@@ -87,6 +87,9 @@ impl SqliteLeases {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(QUEUE_TIMEOUT)
+            // SQLite rolls back by itself after a full disk or an I/O error, and sqlx's rollback then fails: to it the connection
+            // is in a transaction for ever. Such a connection is closed, and another is opened.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(settings)
             .await
             .map_err(|e| sqlite_error(path, e))?;

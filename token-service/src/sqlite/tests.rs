@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -156,6 +156,54 @@ async fn two_processes_agree_on_one_id_space() {
     });
     assert_eq!(one.unwrap().id_space().await.unwrap(), two.unwrap().id_space().await.unwrap());
     assert_ne!(temp.store.id_space().await.unwrap(), IdSpace::new([0; 32]));
+}
+
+/// Seen to fail when `close` is the trait's own, which does nothing.
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let temp = TempStore::new().await;
+    let leases = conformance::Harness::leases(&temp);
+    leases.lease(&request(1)).await.unwrap();
+    leases.close().await;
+    let files: Vec<_> =
+        std::fs::read_dir(temp.directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["leases.db"]);
+    assert!(matches!(leases.lease(&request(1)).await, Err(LeaseError::Unavailable(_))));
+}
+
+/// SQLite rolls back by itself when a commit fails of a full disk or an I/O error; a hook makes it do the same.
+///
+/// Seen to fail when the connection is used again: for sqlx its transaction never ended, and no other one began.
+#[tokio::test]
+async fn after_a_failed_commit_the_next_call_is_carried_out() {
+    let temp = TempStore::new().await;
+    let mut connection = temp.store.pool.acquire().await.unwrap();
+    connection.lock_handle().await.unwrap().set_commit_hook(|| false);
+    drop(connection);
+    let request = request(1);
+    let outcome = temp.store.lease(&request).await;
+    assert!(matches!(outcome, Err(LeaseError::Unavailable(_))), "{outcome:?}");
+    let leased = temp.store.lease(&request).await.unwrap();
+    temp.store.give_back(leased.id, request.owner, Usage::default()).await.unwrap();
+}
+
+/// Seen to fail when the connection is used again.
+#[tokio::test]
+async fn after_a_full_disk_calls_are_carried_out_again() {
+    let temp = TempStore::new().await;
+    let mut connection = temp.store.pool.acquire().await.unwrap();
+    let pages = number(&mut connection, "PRAGMA page_count").await;
+    sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).execute(&mut *connection).await.unwrap();
+    drop(connection);
+    let mut answers = Vec::new();
+    // The file's pages have room for some more leases at first; afterwards the limit is gone with the connection.
+    for _ in 0..200 {
+        answers.push(temp.store.lease(&request(1)).await);
+    }
+    let failed = answers.iter().position(Result::is_err).expect("the file is full");
+    let error = answers[failed].as_ref().unwrap_err().to_string();
+    assert!(error.contains("full"), "{error}");
+    assert!(answers[failed + 1..].iter().all(Result::is_ok), "{answers:?}");
 }
 
 async fn refusal(path: PathBuf) -> String {

@@ -1,7 +1,6 @@
-//! Claims in a map, and lease stores that fail or forget.
+//! Lease stores that fail or forget.
 
 use std::{
-    collections::HashMap,
     path::Path,
     sync::{
         Arc,
@@ -13,101 +12,12 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use token_service::{
-    BLOCK_IDS, Block, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner,
-    Usage,
+    Block, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner, Usage,
     sqlite::{SqliteLeases, SqliteOptions},
 };
 
-use crate::store::{Claim, Claims, Pinned, StoreError};
-
-fn no_answer() -> Box<dyn std::error::Error + Send + Sync> {
+pub fn no_answer() -> Box<dyn std::error::Error + Send + Sync> {
     "switched off".into()
-}
-
-/// A block's row.
-#[derive(Clone, Copy)]
-struct Row {
-    holder: Option<Owner>,
-    first_unused: u64,
-}
-
-/// Claims as their contract has them.
-pub struct MapClaims {
-    rows: Mutex<HashMap<Block, Row>>,
-    refused: Mutex<Vec<Block>>,
-    ids_per_block: u64,
-    pub down: AtomicBool,
-    pub panics: AtomicBool,
-    /// A claim was not answered.
-    pub failed: tokio::sync::Notify,
-}
-
-impl MapClaims {
-    /// Blocks look as if earlier owners had handed them back with this many ids unused: encoding takes its time in a debug build.
-    pub fn with_ids_per_block(ids_per_block: u64) -> Arc<Self> {
-        Arc::new(Self {
-            rows: Mutex::default(),
-            refused: Mutex::default(),
-            ids_per_block,
-            down: AtomicBool::new(false),
-            panics: AtomicBool::new(false),
-            failed: tokio::sync::Notify::new(),
-        })
-    }
-
-    pub fn first_id(&self, block: Block) -> u64 {
-        block.end_id() - self.ids_per_block
-    }
-
-    /// Blocks that this owner holds.
-    pub fn held_by(&self, owner: Owner) -> Vec<Block> {
-        let rows = self.rows.lock();
-        rows.iter().filter(|(_, row)| row.holder == Some(owner)).map(|(block, _)| *block).collect()
-    }
-
-    pub fn refused_count(&self) -> usize {
-        self.refused.lock().len()
-    }
-}
-
-#[async_trait]
-impl Claims for MapClaims {
-    async fn claim(&self, block: Block, owner: Owner) -> Result<Claim, StoreError> {
-        tokio::task::yield_now().await;
-        assert!(!self.panics.load(Ordering::Relaxed), "told to");
-        if self.down.load(Ordering::Relaxed) {
-            self.failed.notify_one();
-            return Err(StoreError::Unavailable(no_answer()));
-        }
-        let mut rows = self.rows.lock();
-        let row = rows.entry(block).or_insert(Row { holder: None, first_unused: self.first_id(block) });
-        if row.holder.is_some() || row.first_unused == block.end_id() {
-            self.refused.lock().push(block);
-            return Ok(Claim::Refused);
-        }
-        row.holder = Some(owner);
-        Ok(Claim::Granted { first_unused: row.first_unused })
-    }
-
-    async fn hand_back(&self, block: Block, owner: Owner, first_unused: u64) -> Result<bool, StoreError> {
-        tokio::task::yield_now().await;
-        if self.down.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable(no_answer()));
-        }
-        let mut rows = self.rows.lock();
-        match rows.get_mut(&block) {
-            Some(row) if row.holder == Some(owner) => {
-                assert!(first_unused >= row.first_unused && first_unused <= block.end_id());
-                *row = Row { holder: None, first_unused };
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    async fn pin_id_space(&self, _: Fingerprint) -> Result<Pinned, StoreError> {
-        Ok(Pinned::Ours)
-    }
 }
 
 /// A clock that stands still until it is moved.
@@ -152,6 +62,9 @@ impl Leases for Switched {
     async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError> {
         self.answers()?.records(after, limit).await
     }
+    async fn close(&self) {
+        self.inner.close().await;
+    }
 }
 
 /// Leases of eight blocks, by count, in memory: for tests in which time stands still, which a database's thread would not.
@@ -189,5 +102,3 @@ impl Leases for CountedLeases {
         Ok(Vec::new())
     }
 }
-
-pub const FULL_BLOCK: u64 = BLOCK_IDS;

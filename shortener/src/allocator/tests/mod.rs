@@ -1,4 +1,6 @@
+mod claims;
 mod fakes;
+mod faults;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -12,7 +14,8 @@ use tempfile::TempDir;
 use token_service::{Block, IdSpace, Leases, Usage, sqlite::LEASE_TTL};
 
 use super::*;
-use fakes::{COUNTED_BLOCKS, COUNTED_TTL, ClockMs, CountedLeases, FULL_BLOCK, MapClaims, Switched, sqlite};
+use claims::{AlwaysGranted, FULL_BLOCK, StoredClaims};
+use fakes::{COUNTED_BLOCKS, COUNTED_TTL, ClockMs, CountedLeases, Switched, sqlite};
 
 /// Long enough never to be reached.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,18 +29,28 @@ struct World {
     directory: TempDir,
     clock_ms: ClockMs,
     leases: Arc<Switched>,
-    claims: Arc<MapClaims>,
+    claims: Arc<StoredClaims>,
     codec: Arc<Codec>,
 }
 
 impl World {
     async fn new(ids_per_block: u64) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::open(tempfile::tempdir().unwrap(), ids_per_block).await
+    }
+
+    async fn open(directory: TempDir, ids_per_block: u64) -> Self {
         let clock_ms = ClockMs::default();
         let leases = sqlite(&directory.path().join("leases.db"), &clock_ms).await;
         let codec = Arc::new(Codec::new(&leases.id_space().await.unwrap()));
-        let leases = Switched::new(leases);
-        Self { directory, clock_ms, leases, claims: MapClaims::with_ids_per_block(ids_per_block), codec }
+        let claims = StoredClaims::open(&directory.path().join("links.db"), &codec, ids_per_block).await;
+        Self { directory, clock_ms, leases: Switched::new(leases), claims, codec }
+    }
+
+    /// Closes both stores, and opens their files again.
+    async fn reopen(self) -> Self {
+        self.leases.close().await;
+        self.claims.close().await;
+        Self::open(self.directory, self.claims.ids_per_block).await
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -49,7 +62,7 @@ impl World {
     }
 
     fn start_on(&self, leases: Arc<dyn Leases>) -> Allocator {
-        Allocator::start(leases, Arc::<MapClaims>::clone(&self.claims), Arc::clone(&self.codec), options())
+        Allocator::start(leases, Arc::<StoredClaims>::clone(&self.claims), Arc::clone(&self.codec), options())
     }
 
     /// Leases that nobody renewed expire.
@@ -60,6 +73,12 @@ impl World {
     /// The ids of a block that have a code and could be taken.
     fn codes_in(&self, block: Block) -> impl Iterator<Item = u64> {
         (self.claims.first_id(block)..block.end_id()).filter(|id| self.codec.encode(*id).is_some())
+    }
+
+    /// How many blocks with codes that nobody took this owner holds.
+    async fn held_untaken(&self, owner: Owner, taken: &HashSet<u64>) -> usize {
+        let held = self.claims.held_by(owner).await;
+        held.into_iter().filter(|block| self.codes_in(*block).any(|id| !taken.contains(&id))).count()
     }
 }
 
@@ -129,8 +148,8 @@ async fn restarts_lose_no_id() {
     let short = (100, &[3, 0, 1, 96, 97, 98, 99, 100, 150, 500, 7][..]);
     let full = (FULL_BLOCK, &[5, 4100][..]);
     for (ids_per_block, counts) in [single, short, full] {
-        let world = World::new(ids_per_block).await;
-        let mut taken = BTreeSet::new();
+        let mut world = World::new(ids_per_block).await;
+        let mut taken = HashSet::new();
         for (round, &count) in counts.iter().enumerate() {
             let allocator = world.start();
             for id in take(&allocator, count).await {
@@ -140,15 +159,10 @@ async fn restarts_lose_no_id() {
                 all_claimed(&allocator).await;
             }
             allocator.close().await.unwrap();
-            assert!(
-                world
-                    .claims
-                    .held_by(allocator.owner())
-                    .iter()
-                    .all(|block| { world.codes_in(*block).all(|id| taken.contains(&id)) })
-            );
+            assert_eq!(world.held_untaken(allocator.owner(), &taken).await, 0);
+            world = world.reopen().await;
         }
-        let last = *taken.last().unwrap();
+        let last = *taken.iter().max().unwrap();
         for block in (0..=Block::of(last).0).map(Block) {
             let hole = world.codes_in(block).find(|id| *id <= last && !taken.contains(id));
             assert_eq!(hole, None, "{block:?}, {} taken", taken.len());
@@ -169,8 +183,7 @@ async fn a_crash_costs_at_most_two_blocks() {
         all_claimed(&allocator).await;
         let owner = allocator.owner();
         drop(allocator);
-        let held = world.claims.held_by(owner);
-        let lost = held.iter().filter(|block| world.codes_in(**block).any(|id| !taken.contains(&id))).count();
+        let lost = world.held_untaken(owner, &taken).await;
         assert!(lost <= 2, "{lost} blocks lost");
         world.expire_leases();
     }
@@ -203,59 +216,6 @@ async fn overlapping_leases_never_yield_an_id_twice() {
     assert!(refused >= 6, "{refused}");
     let rendered = metrics.render();
     assert!(rendered.contains(&format!("septet_blocks_refused_total {refused}")), "{rendered}");
-}
-
-/// Seen to fail when a failed request for a lease is not repeated.
-#[tokio::test]
-async fn without_the_lease_store_leased_blocks_go_on_and_then_it_recovers() {
-    let world = World::new(40).await;
-    let allocator = world.start();
-    let leased = || allocator.shared.book.lock().unclaimed_blocks();
-    let mut taken: HashSet<_> = take(&allocator, 200).await.into_iter().collect();
-    while leased() == 0 {
-        taken.extend(take(&allocator, 1).await);
-    }
-    world.leases.down.store(true, Ordering::Relaxed);
-    let all_taken = |taken: &HashSet<u64>| {
-        let claimed = world.claims.held_by(allocator.owner());
-        leased() == 0 && claimed.into_iter().all(|block| world.codes_in(block).all(|id| taken.contains(&id)))
-    };
-    let mut went_on = 0;
-    loop {
-        match allocator.take_or_wait(Duration::from_millis(20)).await {
-            Ok(ready) => assert!(taken.insert(ready.id)),
-            Err(error) if all_taken(&taken) => break assert_eq!(error, NoCodes::Exhausted),
-            Err(_) => {}
-        }
-        went_on += 1;
-    }
-    assert!(went_on > 30, "{went_on} codes while a whole block was leased");
-    world.leases.down.store(false, Ordering::Relaxed);
-    assert!(take(&allocator, 100).await.into_iter().all(|id| taken.insert(id)));
-}
-
-#[tokio::test]
-async fn without_a_first_lease_there_is_an_error_after_the_wait() {
-    let world = World::new(40).await;
-    world.leases.down.store(true, Ordering::Relaxed);
-    let allocator = world.start();
-    assert_eq!(allocator.take_or_wait(Duration::from_millis(20)).await, Err(NoCodes::Exhausted));
-    world.leases.down.store(false, Ordering::Relaxed);
-    take(&allocator, 1).await;
-}
-
-/// Seen to fail when the block of a failed claim is claimed again and again, and when it is used.
-#[tokio::test]
-async fn blocks_whose_claim_fails_are_skipped() {
-    let world = World::new(40).await;
-    world.claims.down.store(true, Ordering::Relaxed);
-    let allocator = world.start();
-    world.claims.failed.notified().await;
-    world.claims.down.store(false, Ordering::Relaxed);
-    let ids = take(&allocator, 100).await;
-    assert!(Block::of(ids[0]) > Block(0));
-    let granted: HashSet<_> = world.claims.held_by(allocator.owner()).into_iter().collect();
-    assert!(ids.iter().all(|id| granted.contains(&Block::of(*id))));
 }
 
 #[tokio::test]
@@ -310,27 +270,6 @@ async fn closing_under_load_yields_no_id_twice() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_handed_back_is_said() {
-    let world = World::new(40).await;
-    let allocator = world.start();
-    take(&allocator, 1).await;
-    world.claims.down.store(true, Ordering::Relaxed);
-    world.leases.down.store(true, Ordering::Relaxed);
-    let Err(CloseError::NotHandedBack { blocks, leases }) = allocator.close().await else { panic!("nothing answered") };
-    assert!((1..=2).contains(&blocks) && leases > 0, "{blocks} blocks, {leases} leases");
-}
-
-/// Seen to fail when closing does not ask how the task ended.
-#[tokio::test]
-async fn the_end_of_the_background_task_is_seen() {
-    let world = World::new(40).await;
-    world.claims.panics.store(true, Ordering::Relaxed);
-    let allocator = world.start();
-    allocator.ended().await;
-    assert_eq!(allocator.close().await, Err(CloseError::TaskEnded));
-}
-
-#[tokio::test]
 async fn a_closed_instance_leaves_nothing_leased() {
     let world = World::new(40).await;
     let allocator = world.start();
@@ -344,7 +283,7 @@ async fn a_closed_instance_leaves_nothing_leased() {
 
 fn start_counted(leases: &Arc<CountedLeases>) -> Allocator {
     let codec = Arc::new(Codec::new(&IdSpace::new([1; 32])));
-    Allocator::start(Arc::<CountedLeases>::clone(leases), MapClaims::with_ids_per_block(40), codec, options())
+    Allocator::start(Arc::<CountedLeases>::clone(leases), Arc::new(AlwaysGranted), codec, options())
 }
 
 /// Seen to fail when leases are renewed at half of their time to live.
