@@ -81,6 +81,16 @@ impl Backends {
     }
 }
 
+impl Backends {
+    /// Ends what was begun, so that each store is whole without its log.
+    async fn close(&self) -> anyhow::Result<()> {
+        self.leases.close().await;
+        self.store.close().await;
+        self.rollups.close().await;
+        Ok(())
+    }
+}
+
 /// A Septet that is about to serve.
 pub struct Application {
     settings: Settings,
@@ -100,7 +110,7 @@ impl Application {
     pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
         let data_dir = DataDir::open(&settings.data_dir)?;
         let backends = Backends::open(&settings, &data_dir, &CountingRuntime::start()?).await?;
-        backends.store.close().await;
+        backends.close().await?;
         println!("{} is prepared", data_dir.path().display());
         Ok(())
     }
@@ -213,7 +223,7 @@ impl Application {
             drain.step("count the clicks", clicks.drain(settings.stop_timeout() / 2)).await;
         }
         drain.step("return the lease", allocator.close()).await;
-        drain.step("close the link store", async { anyhow::Ok(backends.store.close().await) }).await;
+        drain.step("close the stores", backends.close()).await;
         drain.step("close the operations port", stop(ops_handle)).await;
         drop((counting, data_dir));
         tracing::info!("stopped");
