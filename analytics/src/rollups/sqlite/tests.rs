@@ -1,6 +1,6 @@
 //! What is the file's own: the rest is in the conformance suite.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{conformance, engine::Engine, query::Queries};
@@ -40,6 +40,32 @@ async fn no_database_at_all_is_refused_with_a_sentence() {
     fs::write(&path, "this is a letter to my aunt, and quite a long one at that".repeat(100)).unwrap();
     let refused = SqliteRollups::open(&path).await.unwrap_err();
     assert!(refused.to_string().contains("is damaged"), "{refused}");
+}
+
+fn one_click() -> (Changes, Progress) {
+    let row = TotalRow { watermark: 1, clicks: 1, bots: 0, last_ms: Some(1) };
+    let changes = Changes { days: vec![(Subject::All, Day(0), DayRow::at(1))], totals: vec![(Subject::All, row)] };
+    (changes, Progress { watermark: 1, logs: BTreeMap::new() })
+}
+
+fn local() -> Source {
+    Source("local".to_owned())
+}
+
+// Seen to fail without `is_at_rest`: every later commit fails with InvalidSavePointStatement.
+#[tokio::test]
+async fn a_failed_commit_leaves_no_broken_connection() {
+    let files = Files::new();
+    let store = files.open().await;
+    let mut connection = store.writer.acquire().await.unwrap();
+    // A hook that refuses has COMMIT fail, and SQLite roll back by itself, as it does when the disk is full.
+    connection.lock_handle().await.unwrap().set_commit_hook(|| false);
+    drop(connection);
+    let (changes, progress) = one_click();
+    store.commit(&local(), &changes, &progress).await.unwrap_err();
+    assert_eq!(store.progress(&local()).await.unwrap(), Progress::default());
+    store.commit(&local(), &changes, &progress).await.unwrap();
+    assert_eq!(store.progress(&local()).await.unwrap(), progress);
 }
 
 /// Stores in one directory, a file for each.
