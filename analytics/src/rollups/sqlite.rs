@@ -1,4 +1,4 @@
-//! Rollups in a SQLite file: one writer, a few readers, rows and progress in one transaction.
+//! Rollups in a SQLite file: one connection that counts, a few that answer questions, rows and progress in one transaction.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
@@ -22,7 +22,8 @@ pub use open::{OpenError, QUICK_CHECK_BYTES_MAX};
 /// A commit is one transaction, synced to the disk before it is answered.
 #[derive(Debug, Clone)]
 pub struct SqliteRollups {
-    /// One connection: SQLite has one writer at a time.
+    /// One connection: SQLite has one writer at a time. What is read to go on counting is read here as well, so that no question, however
+    /// slow, holds up counting.
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -96,7 +97,7 @@ fn day_row(row: &SqliteRow, parts: &[Part]) -> Result<DayRow, RollupsError> {
 #[async_trait]
 impl Rollups for SqliteRollups {
     async fn progress(&self, source: &Source) -> Result<Progress, RollupsError> {
-        let mut transaction = self.readers.begin().await?;
+        let mut transaction = self.writer.begin().await?;
         let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM progress WHERE source = ?")
             .bind(&source.0)
             .fetch_optional(&mut *transaction)
@@ -118,7 +119,7 @@ impl Rollups for SqliteRollups {
         )
         .bind(serde_json::to_string(&keys).map_err(RollupsError::of)?)
         .bind(&source.0)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.writer)
         .await?;
         for row in &found {
             rows[row.try_get::<i64, _>("place")? as usize] = day_row(row, &Part::ALL)?;
@@ -134,7 +135,7 @@ impl Rollups for SqliteRollups {
         )
         .bind(subjects_json(subjects)?)
         .bind(&source.0)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.writer)
         .await?;
         for (place, watermark, clicks, bots, last_ms) in found {
             let (watermark, clicks, bots) = (watermark as u64, clicks as u64, bots as u64);

@@ -68,6 +68,25 @@ async fn a_failed_commit_leaves_no_broken_connection() {
     assert_eq!(store.progress(&local()).await.unwrap(), progress);
 }
 
+// Seen to fail when counting reads by the readers.
+#[tokio::test]
+async fn slow_questions_do_not_hold_up_counting() {
+    let files = Files::new();
+    let store = files.open().await;
+    let mut asking = Vec::new();
+    while asking.len() < store.readers.options().get_max_connections() as usize {
+        asking.push(store.readers.acquire().await.unwrap());
+    }
+    let (changes, progress) = one_click();
+    let counting = async {
+        store.progress(&local()).await.unwrap();
+        store.days(&local(), &[(Subject::All, Day(0))]).await.unwrap();
+        store.source_totals(&local(), &[Subject::All]).await.unwrap();
+        store.commit(&local(), &changes, &progress).await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(5), counting).await.expect("no reader is needed");
+}
+
 /// Stores in one directory, a file for each.
 struct Files {
     directory: tempfile::TempDir,
