@@ -57,7 +57,10 @@ enum Failure {
 
 impl From<Failure> for StreamError {
     fn from(failure: Failure) -> Self {
-        Self(Box::new(failure))
+        match failure {
+            Failure::Lost => Self::Lost(Box::new(failure)),
+            Failure::UnknownSource(_) => Self::Failed(Box::new(failure)),
+        }
     }
 }
 

@@ -148,14 +148,13 @@ async fn a_cancelled_call_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_error_and_never_drained() {
-    let mut harness = Harness::new();
-    harness.click(0, 1);
-    let reader = harness.logs().reader().unwrap();
-    let mut stream = LocalStream::open(reader, |_: &RawClick<'_>, _, _| panic!("on purpose"), &Progress::default());
+async fn a_reader_that_panics_is_lost_and_never_drained() {
+    let harness = Harness::new();
+    let mut stream = harness.stream(&Progress::default());
+    assert!(stream.run(|_| panic!("on purpose")).await.is_err());
     for _ in 0..2 {
         let error = stream.next(10, WAIT).await.unwrap_err();
-        assert!(error.to_string().contains("panicked"), "{error}");
+        assert!(matches!(error, StreamError::Lost(_)) && error.to_string().contains("panicked"), "{error}");
     }
     assert!(!stream.is_drained().await);
 }

@@ -8,13 +8,14 @@ use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
 use crate::{
     click::LogId,
     query::{Dimension, Totals},
-    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow},
+    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow, row::DecodeError},
     stream::{Progress, Source},
 };
 
 mod open;
 mod write;
 
+use open::is_damage;
 pub use open::{OpenError, QUICK_CHECK_BYTES_MAX};
 
 /// Rollups in a file of their own. Made, migrated and checked by [`open`](SqliteRollups::open).
@@ -76,20 +77,29 @@ fn to_sql(number: u64) -> Result<i64, RollupsError> {
 
 impl RollupsError {
     fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        RollupsError(error.into())
+        RollupsError::Unavailable(error.into())
+    }
+}
+
+impl From<DecodeError> for RollupsError {
+    fn from(error: DecodeError) -> Self {
+        RollupsError::Unreadable(error.into())
     }
 }
 
 impl From<sqlx::Error> for RollupsError {
     fn from(error: sqlx::Error) -> Self {
-        RollupsError::of(error)
+        match &error {
+            sqlx::Error::Database(found) if is_damage(&**found) => RollupsError::Unreadable(error.into()),
+            _ => RollupsError::Unavailable(error.into()),
+        }
     }
 }
 
 fn day_row(row: &SqliteRow, parts: &[Part]) -> Result<DayRow, RollupsError> {
     let mut day = DayRow::at(row.try_get::<i64, _>("watermark")? as u64);
     for &part in parts {
-        day.decode(part, row.try_get(column(part))?).map_err(RollupsError::of)?;
+        day.decode(part, row.try_get(column(part))?)?;
     }
     Ok(day)
 }

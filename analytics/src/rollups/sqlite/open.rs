@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    error::DatabaseError,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -75,6 +76,12 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), OpenE
     Ok((writer, readers))
 }
 
+/// Whether SQLite found the file damaged: SQLITE_CORRUPT or SQLITE_NOTADB, which are the lowest byte of their extended codes.
+pub(super) fn is_damage(error: &dyn DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(11 | 26))
+}
+
 /// Whether no transaction is open on a connection; one that is closes, and the pool opens another.
 ///
 /// When a commit fails, at a full disk for one, SQLite has rolled back by itself. The driver, whose own rollback then fails as well,
@@ -89,8 +96,7 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Err
 async fn check_file(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {
     let shown = || path.display().to_string();
     let fail = |source: sqlx::Error| match &source {
-        // SQLITE_CORRUPT, SQLITE_NOTADB
-        sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("11" | "26")) => {
+        sqlx::Error::Database(e) if is_damage(&**e) => {
             OpenError::Damaged { path: shown(), finding: e.message().to_owned() }
         }
         _ => OpenError::Sqlite { path: shown(), source },

@@ -87,6 +87,42 @@ async fn slow_questions_do_not_hold_up_counting() {
     tokio::time::timeout(Duration::from_secs(5), counting).await.expect("no reader is needed");
 }
 
+// Seen to fail when what cannot be decoded is told as a store that does not answer.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_told_apart() {
+    let store = Files::new().open().await;
+    let (changes, progress) = one_click();
+    store.commit(&local(), &changes, &progress).await.unwrap();
+    let breaks = [
+        ("UPDATE days SET clicks = x'63'", "version 99"),
+        ("UPDATE days SET clicks = x'01ff'", "slots are malformed"),
+        ("UPDATE days SET clicks = x'', visitors = x'01ff'", "visitors are malformed"),
+    ];
+    for (damage, said) in breaks {
+        sqlx::query(damage).execute(&store.writer).await.unwrap();
+        let error = store.days(&local(), &[(Subject::All, Day(0))]).await.unwrap_err();
+        assert!(matches!(error, RollupsError::Unreadable(_)), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+// Seen to fail when damage is told as a store that does not answer.
+#[tokio::test]
+async fn damage_is_told_apart() {
+    let files = Files::new();
+    let (changes, progress) = one_click();
+    let store = files.open().await;
+    store.commit(&local(), &changes, &progress).await.unwrap();
+    store.close().await;
+    let store = files.open().await;
+    let path = files.directory.path().join("0.db");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let error = store.days(&local(), &[(Subject::All, Day(0))]).await.unwrap_err();
+    assert!(matches!(error, RollupsError::Unreadable(_)), "{error}");
+}
+
 /// Stores in one directory, a file for each.
 struct Files {
     directory: tempfile::TempDir,
