@@ -111,6 +111,7 @@ impl Consumer {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ConsumerError> {
         describe();
+        gauge!("septet_rollup_cache_bytes_max").set(options.cache_bytes_max as f64);
         tokio::pin!(shutdown);
         let mut consumer = Consumer::new(store, options);
         let mut trouble = Trouble::new("stream");
@@ -311,6 +312,7 @@ fn describe() {
     describe_histogram!("septet_rollup_commit_seconds", "From a commit's first attempt to its success.");
     describe_histogram!("septet_click_lag_seconds", "From the earliest click of a commit to the commit.");
     describe_gauge!("septet_rollup_cache_bytes", "Unchanged rows in memory, about.");
+    describe_gauge!("septet_rollup_cache_bytes_max", "The same, at most; beyond it rows are forgotten and read again.");
     describe_gauge!("septet_progress_logs", "Click logs whose offsets are kept, by source.");
 }
 
