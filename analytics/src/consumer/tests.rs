@@ -99,6 +99,8 @@ impl Rollups for Store {
     async fn first_day(&self, _: Subject) -> Result<Option<Day>, RollupsError> {
         Err(failure())
     }
+
+    async fn close(&self) {}
 }
 
 impl Store {
@@ -305,7 +307,11 @@ async fn what_is_evicted_is_read_again() {
             send.send(batch(n * 50 + 1..=n * 50 + 50, 100)).unwrap();
         }
         let options = ConsumerOptions { cache_bytes_max, commit_clicks_max: 50, ..ConsumerOptions::default() };
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
         Consumer::run(Box::new(stream), store.clone(), options, async {}).await.unwrap();
+        let shown = recorder.handle().render();
+        assert!(shown.contains(&format!("septet_rollup_cache_bytes_max {cache_bytes_max}\n")), "{shown}");
         assert_eq!(store.clicks_by_link(), (0..100).map(|link| (link, 20)).collect());
         reads.push(store.reads.load(Relaxed));
     }

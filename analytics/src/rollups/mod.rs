@@ -119,4 +119,7 @@ pub trait Rollups: Send + Sync + 'static {
 
     /// The first day that has a row of this subject.
     async fn first_day(&self, subject: Subject) -> Result<Option<Day>, RollupsError>;
+
+    /// Ends what was begun, and closes the store: afterwards everything is [`RollupsError::Unavailable`], closing again excepted.
+    async fn close(&self);
 }

@@ -35,12 +35,6 @@ impl SqliteRollups {
         let (writer, readers) = open::pools(path).await?;
         Ok(SqliteRollups { writer, readers })
     }
-
-    /// Closes the file: afterwards everything fails.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
 }
 
 /// The column of a part.
@@ -197,6 +191,12 @@ impl Rollups for SqliteRollups {
             .fetch_one(&self.readers)
             .await?;
         Ok(day.map(Day))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        // The last connection to close writes the write-ahead log back and deletes it.
+        self.writer.close().await;
     }
 }
 

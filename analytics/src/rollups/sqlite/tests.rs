@@ -87,6 +87,20 @@ async fn slow_questions_do_not_hold_up_counting() {
     tokio::time::timeout(Duration::from_secs(5), counting).await.expect("no reader is needed");
 }
 
+// Seen to fail when the writer is not closed: the write-ahead log stays.
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let files = Files::new();
+    let store = files.open().await;
+    let (changes, progress) = one_click();
+    store.commit(&local(), &changes, &progress).await.unwrap();
+    store.totals(&[Subject::All]).await.unwrap();
+    let names = || fs::read_dir(files.directory.path()).unwrap().map(|file| file.unwrap().file_name());
+    assert!(names().any(|name| name == "0.db-wal"));
+    store.close().await;
+    assert_eq!(names().collect::<Vec<_>>(), ["0.db"]);
+}
+
 // Seen to fail when what cannot be decoded is told as a store that does not answer.
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_told_apart() {
