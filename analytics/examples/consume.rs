@@ -123,7 +123,7 @@ async fn main() {
     let store = Arc::new(SqliteRollups::open(&path).await.expect("a store"));
 
     let (began, ticks) = (Instant::now(), cpu_ticks());
-    Consumer::run(Box::new(Memory(clicks)), store.clone(), options, async {}).await;
+    Consumer::run(Box::new(Memory(clicks)), store.clone(), options, async {}).await.expect("counted");
     let (elapsed, cpu) = (began.elapsed().as_secs_f64(), (cpu_ticks() - ticks) as f64 / 100.0);
 
     let totals = store.totals(&[Subject::All]).await.expect("totals")[0];

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     fold::{Folded, Rows, fold, touched},
-    rollups::{Changes, DayRow, Rollups},
-    stream::{Batch, ClickStream, Progress, Source},
+    rollups::{Changes, DayRow, Rollups, RollupsError},
+    stream::{Batch, ClickStream, Progress, Source, StreamError},
 };
 
 mod cache;
@@ -74,6 +74,18 @@ pub struct Consumer {
     uncommitted_bytes: usize,
 }
 
+/// Why counting ended, as no trying again would help: a sentence for the one who operates it. Nothing is lost by it, as what was
+/// not committed was not released.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// [`StreamError::Lost`]
+    #[error("clicks are not counted any more: {0}")]
+    Stream(#[source] StreamError),
+    /// [`RollupsError::Unreadable`]
+    #[error("clicks are not counted any more: {0}")]
+    Rollups(#[from] RollupsError),
+}
+
 /// A source being counted.
 struct Counting {
     /// Names it in the cache.
@@ -91,14 +103,15 @@ struct Counting {
 impl Consumer {
     /// Consumes until `shutdown` is ready, then drains the stream, commits, and ends. A store or a stream that fails is asked
     /// again for ever, at the end too: the deadline is the caller's, and dropping this future at any moment loses nothing, as what was not
-    /// committed was not released.
+    /// committed was not released. Ends before with an error if asking again cannot help; it is the caller's to log.
     pub async fn run(
         mut stream: Box<dyn ClickStream>,
         store: Arc<dyn Rollups>,
         options: ConsumerOptions,
         shutdown: impl Future<Output = ()> + Send,
-    ) {
+    ) -> Result<(), ConsumerError> {
         describe();
+        gauge!("septet_rollup_cache_bytes_max").set(options.cache_bytes_max as f64);
         tokio::pin!(shutdown);
         let mut consumer = Consumer::new(store, options);
         let mut trouble = Trouble::new("stream");
@@ -109,20 +122,21 @@ impl Consumer {
                 Ok(batch) => {
                     trouble.over();
                     let idle = batch.clicks.is_empty();
-                    consumer.count(batch).await;
+                    consumer.count(batch).await?;
                     idle
                 }
+                Err(error @ StreamError::Lost(_)) => return Err(ConsumerError::Stream(error)),
                 Err(error) => {
                     sleep(trouble.met(&error)).await;
                     true
                 }
             };
             if consumer.is_due() || draining && idle {
-                consumer.commit().await;
+                consumer.commit().await?;
                 consumer.release(stream.as_mut()).await;
             }
             if draining && idle && stream.is_drained().await {
-                return;
+                return Ok(());
             }
         }
     }
@@ -154,12 +168,12 @@ impl Consumer {
     }
 
     /// Folds a batch into rows in memory.
-    async fn count(&mut self, batch: Batch) {
+    async fn count(&mut self, batch: Batch) -> Result<(), RollupsError> {
         if batch.clicks.is_empty() && batch.gone.is_empty() {
-            return;
+            return Ok(());
         }
-        self.open(&batch.source).await;
-        self.load(&batch).await;
+        self.open(&batch.source).await?;
+        self.load(&batch).await?;
         let counting = self.sources.get_mut(&batch.source).expect("it was opened just now");
         let (mut counted, mut replayed, mut duplicate, mut values_capped) = (0, 0, 0, 0);
         for sequenced in &batch.clicks {
@@ -186,22 +200,24 @@ impl Consumer {
         counter!("septet_clicks_skipped_total", "reason" => "replayed").increment(replayed);
         counter!("septet_clicks_skipped_total", "reason" => "duplicate").increment(duplicate);
         counter!("septet_rollup_values_capped_total").increment(values_capped);
+        Ok(())
     }
 
     /// Learns what has been counted of a source, when it first delivers.
-    async fn open(&mut self, source: &Source) {
+    async fn open(&mut self, source: &Source) -> Result<(), RollupsError> {
         if self.sources.contains_key(source) {
-            return;
+            return Ok(());
         }
-        let progress = until_done("progress", || self.store.progress(source)).await;
+        let progress = until_done("progress", || self.store.progress(source)).await?;
         let number = u32::try_from(self.sources.len()).expect("a stream has fewer sources than 2^32");
         let counting =
             Counting { number, progress, rows: Rows::default(), changed: false, unreleased: false, oldest_ms: None };
         self.sources.insert(source.clone(), counting);
+        Ok(())
     }
 
     /// Brings the rows that the batch touches into memory: from the cache, or else from the store.
-    async fn load(&mut self, batch: &Batch) {
+    async fn load(&mut self, batch: &Batch) -> Result<(), RollupsError> {
         let counting = self.sources.get_mut(&batch.source).expect("it was opened just now");
         let Rows { days, totals } = &mut counting.rows;
         let (mut days_missing, mut totals_missing) = (Vec::new(), Vec::new());
@@ -222,26 +238,27 @@ impl Consumer {
             });
         }
         if !days_missing.is_empty() {
-            let rows = until_done("read", || self.store.days(&batch.source, &days_missing)).await;
+            let rows = until_done("read", || self.store.days(&batch.source, &days_missing)).await?;
             self.uncommitted_bytes += rows.iter().map(DayRow::bytes).sum::<usize>();
             counter!("septet_rollup_rows_read_total").increment(rows.len() as u64);
             days.extend(days_missing.into_iter().zip(rows));
         }
         if !totals_missing.is_empty() {
-            let rows = until_done("read", || self.store.source_totals(&batch.source, &totals_missing)).await;
+            let rows = until_done("read", || self.store.source_totals(&batch.source, &totals_missing)).await?;
             totals.extend(totals_missing.into_iter().zip(rows));
         }
+        Ok(())
     }
 
     /// Writes what changed, however often it takes.
-    async fn commit(&mut self) {
+    async fn commit(&mut self) -> Result<(), RollupsError> {
         for (source, counting) in self.sources.iter_mut().filter(|(_, counting)| counting.changed) {
             let changes = Changes {
                 days: counting.rows.days.drain().map(|((subject, day), row)| (subject, day, row)).collect(),
                 totals: counting.rows.totals.drain().collect(),
             };
             let began = Instant::now();
-            until_done("commit", || self.store.commit(source, &changes, &counting.progress)).await;
+            until_done("commit", || self.store.commit(source, &changes, &counting.progress)).await?;
             histogram!("septet_rollup_commit_seconds").record(began.elapsed());
             counter!("septet_rollup_rows_written_total").increment((changes.days.len() + changes.totals.len()) as u64);
             if let Some(oldest_ms) = counting.oldest_ms.take() {
@@ -256,6 +273,7 @@ impl Consumer {
         self.uncommitted_clicks = 0;
         self.uncommitted_bytes = 0;
         gauge!("septet_rollup_cache_bytes").set(self.cache.bytes() as f64);
+        Ok(())
     }
 
     /// Tells the stream what may be forgotten. If it fails it is told again after the next commit.
@@ -294,6 +312,7 @@ fn describe() {
     describe_histogram!("septet_rollup_commit_seconds", "From a commit's first attempt to its success.");
     describe_histogram!("septet_click_lag_seconds", "From the earliest click of a commit to the commit.");
     describe_gauge!("septet_rollup_cache_bytes", "Unchanged rows in memory, about.");
+    describe_gauge!("septet_rollup_cache_bytes_max", "The same, at most; beyond it rows are forgotten and read again.");
     describe_gauge!("septet_progress_logs", "Click logs whose offsets are kept, by source.");
 }
 

@@ -26,3 +26,6 @@ pub mod fold;
 pub mod local;
 #[cfg(feature = "consumer")]
 pub mod rollups;
+
+#[cfg(test)]
+mod tests;

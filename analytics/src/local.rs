@@ -18,12 +18,14 @@ use crate::{
     stream::{Batch, ClickStream, Progress, Sequenced, Source, StreamError},
 };
 
+mod guard;
+
+use guard::Guard;
+
 /// How often the logs are looked at when there is nothing to read.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The name of the one source.
 pub const SOURCE: &str = "local";
-
-type Enrich = Box<dyn FnMut(&RawClick<'_>, LogId, u64) -> Click + Send>;
 
 /// Delivers the clicks of the logs of this process and of earlier ones.
 pub struct LocalStream {
@@ -39,7 +41,7 @@ enum Work {
 
 struct State {
     reader: ClickReader,
-    enrich: Enrich,
+    guard: Guard,
     /// The last one that was given.
     sequence: u64,
     /// Read, and not delivered yet.
@@ -57,13 +59,17 @@ enum Failure {
 
 impl From<Failure> for StreamError {
     fn from(failure: Failure) -> Self {
-        Self(Box::new(failure))
+        match failure {
+            Failure::Lost => Self::Lost(Box::new(failure)),
+            Failure::UnknownSource(_) => Self::Failed(Box::new(failure)),
+        }
     }
 }
 
 impl LocalStream {
     /// A stream that goes on where `progress` ends. `enrich` makes a click of what the redirect saw, given its log and
-    /// the offset at which it ends; it runs on a blocking thread.
+    /// the offset at which it ends; it runs on a blocking thread. If it panics, the click is delivered with empty fields
+    /// (`septet_enrich_panics_total`).
     pub fn open(
         mut reader: ClickReader,
         enrich: impl FnMut(&RawClick<'_>, LogId, u64) -> Click + Send + 'static,
@@ -73,8 +79,8 @@ impl LocalStream {
         for (log, offset) in &progress.logs {
             reader.trim(*log, *offset);
         }
-        let (sequence, enrich) = (progress.watermark, Box::new(enrich));
-        Self { work: Work::Idle(Box::new(State { reader, enrich, sequence, ready: Vec::new(), gone })) }
+        let (sequence, guard) = (progress.watermark, Guard::new(enrich));
+        Self { work: Work::Idle(Box::new(State { reader, guard, sequence, ready: Vec::new(), gone })) }
     }
 
     /// The state, once the job that a cancelled call left behind has ended.
@@ -104,10 +110,10 @@ impl LocalStream {
 
 impl State {
     fn read(&mut self, max: usize) {
-        let Self { reader, enrich, sequence, ready, gone } = self;
+        let Self { reader, guard, sequence, ready, gone } = self;
         reader.read(max, |log, offset, raw| {
             *sequence += 1;
-            ready.push(Sequenced { sequence: *sequence, click: enrich(raw, log, offset) });
+            ready.push(Sequenced { sequence: *sequence, click: guard.click(raw, log, offset) });
         });
         gone.append(&mut reader.take_gone());
     }

@@ -42,8 +42,14 @@ pub struct Batch {
 
 /// Why a stream did not deliver.
 #[derive(Debug, thiserror::Error)]
-#[error("the click stream failed: {0}")]
-pub struct StreamError(#[source] pub Box<dyn StdError + Send + Sync>);
+pub enum StreamError {
+    /// Not now; the stream stays usable.
+    #[error("the click stream failed: {0}")]
+    Failed(#[source] Box<dyn StdError + Send + Sync>),
+    /// And never again: every later call answers the same. A stream opened anew delivers what was not released.
+    #[error("the click stream is lost: {0}")]
+    Lost(#[source] Box<dyn StdError + Send + Sync>),
+}
 
 /// Delivers clicks at least once, in the order of their logs.
 ///
@@ -55,7 +61,8 @@ pub struct StreamError(#[source] pub Box<dyn StdError + Send + Sync>);
 /// Opening a stream takes the [`Progress`] that the rollups store holds: sequence numbers go on from there.
 #[async_trait]
 pub trait ClickStream: Send {
-    /// The next clicks, at most `max`; waits up to `wait` for the first. An error leaves the stream usable: call again.
+    /// The next clicks, at most `max`; waits up to `wait` for the first. After
+    /// [`StreamError::Failed`]: call again.
     async fn next(&mut self, max: usize, wait: Duration) -> Result<Batch, StreamError>;
 
     /// Everything of `source` up to `progress` is durable where it is counted: it may be forgotten here. Failing to

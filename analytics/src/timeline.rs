@@ -178,15 +178,53 @@ impl Timeline {
         now_ms: i64,
         first_click_ms: Option<i64>,
     ) -> Result<Timeline, TimelineError> {
+        let stretch = Stretch::new(asked, zone, now_ms, first_click_ms)?;
+        let bounds_s = stretch.bounds_s(zone)?;
+        let steps_ms = bounds_s.windows(2).map(|pair| pair[0] * 1_000..pair[1] * 1_000).collect();
+        Ok(Timeline { step: stretch.step, steps_ms, span_ms: stretch.span_ms() })
+    }
+
+    /// The span alone, for a question without steps: however many there would be.
+    pub fn span_of(
+        asked: &Asked,
+        zone: &Zone,
+        now_ms: i64,
+        first_click_ms: Option<i64>,
+    ) -> Result<Range<i64>, TimelineError> {
+        Ok(Stretch::new(asked, zone, now_ms, first_click_ms)?.span_ms())
+    }
+}
+
+/// A span, and how it is to be divided. It begins and ends on whole quarter-hours, in Unix seconds.
+struct Stretch {
+    step: Step,
+    start_s: i64,
+    end_s: i64,
+}
+
+impl Stretch {
+    fn new(asked: &Asked, zone: &Zone, now_ms: i64, first_click_ms: Option<i64>) -> Result<Stretch, TimelineError> {
         let now = zone.at(now_ms)?;
         match asked {
             Asked::Interval(interval) => named(*interval, zone, &now, first_click_ms),
             Asked::Between { start, end } => between(zone, &now, *start, *end),
         }
     }
+
+    fn span_ms(&self) -> Range<i64> {
+        self.start_s * 1_000..self.end_s * 1_000
+    }
+
+    /// Where the steps begin, and where the last one ends.
+    fn bounds_s(&self, zone: &Zone) -> Result<Vec<i64>, TimelineError> {
+        match self.step {
+            Step::Hour => hour_bounds_s(zone, self.start_s, self.end_s),
+            step => calendar_bounds_s(zone, step, self.start_s, self.end_s),
+        }
+    }
 }
 
-fn named(interval: Interval, zone: &Zone, now: &Zoned, first_click_ms: Option<i64>) -> Result<Timeline, TimelineError> {
+fn named(interval: Interval, zone: &Zone, now: &Zoned, first_click_ms: Option<i64>) -> Result<Stretch, TimelineError> {
     let today = now.date();
     let month = today.first_of_month();
     let back = |days: i64| today.checked_sub(days.days()).map_err(beyond);
@@ -212,25 +250,20 @@ fn named(interval: Interval, zone: &Zone, now: &Zoned, first_click_ms: Option<i6
         _ => after(step, today)?,
     };
     let (start_s, end_s) = (midnight_s(zone, first)?, midnight_s(zone, end)?);
-    Ok(timeline(step, calendar_bounds_s(zone, step, start_s, end_s)?))
+    Ok(Stretch { step, start_s, end_s })
 }
 
-fn last_hours(zone: &Zone, now: &Zoned, hours: usize) -> Result<Timeline, TimelineError> {
+fn last_hours(zone: &Zone, now: &Zoned, hours: usize) -> Result<Stretch, TimelineError> {
     let now_s = floor_s(now.timestamp());
-    let end = next_hour_s(zone, now_s)?;
-    let mut bounds = vec![end];
-    let mut at = now_s;
-    while bounds.len() <= hours {
-        if begins_hour(zone, at)? {
-            bounds.push(at);
-        }
-        at -= QUARTER_S;
+    let (mut start_s, mut begun) = (now_s, usize::from(begins_hour(zone, now_s)?));
+    while begun < hours {
+        start_s -= QUARTER_S;
+        begun += usize::from(begins_hour(zone, start_s)?);
     }
-    bounds.reverse();
-    Ok(timeline(Step::Hour, bounds))
+    Ok(Stretch { step: Step::Hour, start_s, end_s: next_hour_s(zone, now_s)? })
 }
 
-fn between(zone: &Zone, now: &Zoned, start: Moment, end: Option<Moment>) -> Result<Timeline, TimelineError> {
+fn between(zone: &Zone, now: &Zoned, start: Moment, end: Option<Moment>) -> Result<Stretch, TimelineError> {
     let start_s = match start {
         Moment::Instant(at) => floor_s(at),
         Moment::Day(date) => midnight_s(zone, date)?,
@@ -251,20 +284,14 @@ fn between(zone: &Zone, now: &Zoned, start: Moment, end: Option<Moment>) -> Resu
     }
     let from = local(zone, start_s)?;
     let within = |days: i64| Ok(local(zone, end_s)? <= from.checked_add(days.days()).map_err(beyond)?);
-    let (step, bounds) = if within(HOURLY_DAYS_MAX)? {
-        (Step::Hour, hour_bounds_s(zone, start_s, end_s)?)
+    let step = if within(HOURLY_DAYS_MAX)? {
+        Step::Hour
+    } else if within(DAILY_DAYS_MAX)? {
+        Step::Day
     } else {
-        let step = if within(DAILY_DAYS_MAX)? { Step::Day } else { Step::Month };
-        (step, calendar_bounds_s(zone, step, start_s, end_s)?)
+        Step::Month
     };
-    Ok(timeline(step, bounds))
-}
-
-/// The timeline between bounds, in seconds, of which there is at least one.
-fn timeline(step: Step, bounds_s: Vec<i64>) -> Timeline {
-    let steps_ms: Vec<_> = bounds_s.windows(2).map(|pair| pair[0] * 1_000..pair[1] * 1_000).collect();
-    let (first, last) = (bounds_s[0], bounds_s[bounds_s.len() - 1]);
-    Timeline { step, steps_ms, span_ms: first * 1_000..last * 1_000 }
+    Ok(Stretch { step, start_s, end_s })
 }
 
 /// `start_s`, the hours that begin before `end_s`, and `end_s`.

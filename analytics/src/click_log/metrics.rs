@@ -12,6 +12,7 @@ pub struct Metrics {
     pub torn: Counter,
     pub read_failures: Counter,
     pub disk_bytes: Gauge,
+    pub disk_bytes_max: Gauge,
 }
 
 impl Metrics {
@@ -25,6 +26,7 @@ impl Metrics {
         describe_counter!("septet_click_log_torn_total", "Segments that end in a broken record, or that are missing");
         describe_counter!("septet_click_log_read_failures_total", "Failures to read or delete a segment of an old log");
         describe_gauge!("septet_click_log_disk_bytes", "Bytes that the files of the click log take");
+        describe_gauge!("septet_click_log_disk_bytes_max", "Bytes that they may take; beyond it clicks are dropped");
         Self {
             dropped_log_full: counter!("septet_clicks_dropped_total", "reason" => "log_full"),
             truncated_fields: counter!("septet_click_log_truncated_fields_total"),
@@ -35,6 +37,7 @@ impl Metrics {
             torn: counter!("septet_click_log_torn_total"),
             read_failures: counter!("septet_click_log_read_failures_total"),
             disk_bytes: gauge!("septet_click_log_disk_bytes"),
+            disk_bytes_max: gauge!("septet_click_log_disk_bytes_max"),
         }
     }
 }

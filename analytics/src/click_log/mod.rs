@@ -14,7 +14,7 @@
 //! | limit | when it is reached | metric |
 //! |---|---|---|
 //! | [`disk_max_bytes`](Options::disk_max_bytes), or a full disk | an append answers [`LogFull`], the click is not recorded; heals when logs are trimmed | `septet_clicks_dropped_total{reason="log_full"}`, `septet_click_log_disk_bytes` |
-//! | the length of a header ([`record`]) | it is cut | `septet_click_log_truncated_fields_total` |
+//! | the length of a header ([`record`]) | it is cut, `X-Forwarded-For` at its beginning | `septet_click_log_truncated_fields_total` |
 //! | no segment prepared when one is needed | the writer prepares it itself, and its thread waits for the disk | `septet_click_log_stalls_total` |
 //! | two segments for each writer within `disk_max_bytes` | [`ClickLogs::writer`] fails | |
 //! | spare segments: [`SPARES_MAX`] | one more is deleted | `septet_click_log_disk_bytes` |

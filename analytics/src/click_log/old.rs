@@ -74,8 +74,7 @@ pub fn find(folder: &Folder, metrics: &Metrics) -> Result<Vec<OldLog>, Error> {
     }
     for last in logs.iter_mut().filter_map(|log| log.segments.last_mut()) {
         let freed = free_unwritten(&last.path);
-        last.disk_bytes =
-            freed.map_err(|source| Error::Io { doing: "shorten", path: last.path.clone(), source })?;
+        last.disk_bytes = freed.map_err(|source| Error::Io { doing: "shorten", path: last.path.clone(), source })?;
     }
     Ok(logs)
 }

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Longer headers are cut to these lengths, in bytes.
+/// Longer headers are cut to these lengths, in bytes: at their end, and `X-Forwarded-For` at its beginning, which is the client's to write,
+/// while the end is what the nearest proxy added.
 pub const USER_AGENT_MAX_BYTES: usize = 512;
 pub const REFERER_MAX_BYTES: usize = 1024;
 pub const FORWARDED_FOR_MAX_BYTES: usize = 512;
@@ -35,17 +36,18 @@ impl<'a> RawClick<'a> {
     /// The click with its headers cut to their greatest lengths, and how many had to be.
     pub(super) fn cut(&self) -> (Self, u64) {
         let mut cuts = 0;
-        let mut cut = |field: &'a [u8], max: usize| {
-            field.get(..max).filter(|_| field.len() > max).map_or(field, |head| {
+        let mut cut = |field: &'a [u8], max: usize, keep: fn(&[u8], usize) -> &[u8]| match field.len() > max {
+            true => {
                 cuts += 1;
-                head
-            })
+                keep(field, max)
+            }
+            false => field,
         };
         let click = Self {
-            user_agent: cut(self.user_agent, USER_AGENT_MAX_BYTES),
-            referer: cut(self.referer, REFERER_MAX_BYTES),
-            forwarded_for: cut(self.forwarded_for, FORWARDED_FOR_MAX_BYTES),
-            country: cut(self.country, COUNTRY_MAX_BYTES),
+            user_agent: cut(self.user_agent, USER_AGENT_MAX_BYTES, beginning),
+            referer: cut(self.referer, REFERER_MAX_BYTES, beginning),
+            forwarded_for: cut(self.forwarded_for, FORWARDED_FOR_MAX_BYTES, last_entries),
+            country: cut(self.country, COUNTRY_MAX_BYTES, beginning),
             ..*self
         };
         (click, cuts)
@@ -125,4 +127,14 @@ impl<'a> RawClick<'a> {
             country,
         })
     }
+}
+
+fn beginning(field: &[u8], max: usize) -> &[u8] {
+    &field[..max]
+}
+
+/// As many of the last entries of a list as have room, each whole: half an address may pass for another one.
+fn last_entries(list: &[u8], max: usize) -> &[u8] {
+    let tail = &list[list.len().saturating_sub(max + 1)..];
+    tail.iter().position(|byte| *byte == b',').map_or(&[], |comma| &tail[comma + 1..])
 }

@@ -52,6 +52,7 @@ impl Shared {
     pub fn open(folder: &Path, options: Options) -> Result<Self, Error> {
         options.check()?;
         let metrics = Metrics::register();
+        metrics.disk_bytes_max.set(options.disk_max_bytes as f64);
         let folder = Folder::open(folder)?;
         let old = old::find(&folder, &metrics)?;
         let disk_bytes = old.iter().map(OldLog::disk_bytes).sum();

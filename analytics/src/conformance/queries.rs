@@ -90,7 +90,7 @@ async fn count_in(store: &Arc<dyn Rollups>, source: &str, clicks: Vec<Click>) {
         Sequenced { sequence, click }
     });
     let stream = Box::new(Given(source, clicks.collect()));
-    Consumer::run(stream, store.clone(), ConsumerOptions::default(), async {}).await;
+    Consumer::run(stream, store.clone(), ConsumerOptions::default(), async {}).await.expect("counted");
 }
 
 async fn counted(harness: &mut impl Harness, clicks: Vec<Click>) -> Arc<dyn Queries> {

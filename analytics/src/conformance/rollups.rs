@@ -8,7 +8,7 @@ use crate::{
     click::{Click, LogId, Place},
     fold::{Rows, fold},
     query::{Dimension, Totals},
-    rollups::{Changes, DAY_MS, Day, Part, Rollups, SLOT_MS, Subject},
+    rollups::{Changes, DAY_MS, Day, Part, Rollups, RollupsError, SLOT_MS, Subject},
     stream::{Progress, Sequenced, Source},
 };
 
@@ -34,6 +34,7 @@ pub async fn suite(harness: &mut impl Harness) {
     logs_that_are_gone_are_deleted(&*harness.empty().await).await;
     sources_are_apart_and_add_up(&*harness.empty().await).await;
     reads_keep_to_subject_and_days(&*harness.empty().await).await;
+    a_closed_store_refuses_and_keeps(harness).await;
 }
 
 const EVERY_DAY: RangeInclusive<Day> = Day(-100_000)..=Day(100_000);
@@ -158,6 +159,22 @@ async fn what_was_committed_is_there_after_reopening(harness: &mut impl Harness)
     folding.commit(&*store).await;
     let reopened = harness.reopened().await;
     folding.is_held_by(&*reopened).await;
+}
+
+async fn a_closed_store_refuses_and_keeps(harness: &mut impl Harness) {
+    let store = harness.empty().await;
+    let mut folding = Folding::new("local");
+    (0..20).for_each(|n| folding.click(n % 4, 20_000, 5));
+    folding.commit(&*store).await;
+    store.close().await;
+    store.close().await;
+    let refused = [
+        store.progress(&folding.source).await.map(|_| ()),
+        store.commit(&folding.source, &folding.changes(), &folding.progress).await,
+        store.totals(&[Subject::All]).await.map(|_| ()),
+    ];
+    assert!(refused.iter().all(|answer| matches!(answer, Err(RollupsError::Unavailable(_)))), "{refused:?}");
+    folding.is_held_by(&*harness.reopened().await).await;
 }
 
 /// A write below the stored watermark changes nothing, row by row; one above it does.

@@ -1,9 +1,11 @@
-//! Trying again, for ever: with growing pauses, and one line in the log when trouble begins and one when it is over.
+//! Trying again, for ever, where that can help: with growing pauses, and one line in the log when trouble begins and one when it is over.
 
 use std::{fmt::Display, time::Duration};
 
 use metrics::counter;
 use tokio::time::{Instant, sleep};
+
+use crate::rollups::RollupsError;
 
 /// The first pause; each one doubles, up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -42,19 +44,19 @@ impl Trouble {
     }
 }
 
-/// Attempts until it is done.
-pub(super) async fn until_done<T, E, F>(step: &'static str, mut attempt: impl FnMut() -> F) -> T
+/// Attempts until it is done, or until no attempt can help.
+pub(super) async fn until_done<T, F>(step: &'static str, mut attempt: impl FnMut() -> F) -> Result<T, RollupsError>
 where
-    E: Display,
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<T, RollupsError>>,
 {
     let mut trouble = Trouble::new(step);
     loop {
         match attempt().await {
             Ok(done) => {
                 trouble.over();
-                return done;
+                return Ok(done);
             }
+            Err(error @ RollupsError::Unreadable(_)) => return Err(error),
             Err(error) => sleep(trouble.met(&error)).await,
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     ops::RangeInclusive,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use async_trait::async_trait;
@@ -31,6 +31,8 @@ struct Store {
     /// So many of the next commits fail, the last of them after it took effect: its answer is lost.
     failing: AtomicUsize,
     failing_reads: AtomicUsize,
+    /// Reads of rows find them damaged.
+    unreadable: AtomicBool,
     /// Days read and commits attempted.
     reads: AtomicUsize,
     commits: AtomicUsize,
@@ -38,7 +40,7 @@ struct Store {
 }
 
 fn failure() -> RollupsError {
-    RollupsError(Box::new(io::Error::other("told to fail")))
+    RollupsError::Unavailable(Box::new(io::Error::other("told to fail")))
 }
 
 fn fails(left: &AtomicUsize) -> Option<usize> {
@@ -54,6 +56,9 @@ impl Rollups for Store {
     async fn days(&self, _: &Source, keys: &[(Subject, Day)]) -> Result<Vec<DayRow>, RollupsError> {
         if fails(&self.failing_reads).is_some() {
             return Err(failure());
+        }
+        if self.unreadable.load(Relaxed) {
+            return Err(RollupsError::Unreadable(Box::new(io::Error::other("told to be damaged"))));
         }
         self.reads.fetch_add(keys.len(), Relaxed);
         let rows = self.rows.lock();
@@ -94,6 +99,8 @@ impl Rollups for Store {
     async fn first_day(&self, _: Subject) -> Result<Option<Day>, RollupsError> {
         Err(failure())
     }
+
+    async fn close(&self) {}
 }
 
 impl Store {
@@ -129,10 +136,11 @@ struct Fed {
     delivered: u64,
     failing: usize,
     failing_releases: usize,
+    lost: bool,
 }
 
 fn stream_failure() -> StreamError {
-    StreamError(Box::new(io::Error::other("told to fail")))
+    StreamError::Failed(Box::new(io::Error::other("told to fail")))
 }
 
 #[async_trait]
@@ -142,6 +150,9 @@ impl ClickStream for Fed {
         if self.failing > 0 {
             self.failing -= 1;
             return Err(stream_failure());
+        }
+        if self.lost {
+            return Err(StreamError::Lost(Box::new(io::Error::other("told to be lost"))));
         }
         let batch = match tokio::time::timeout(wait, self.from.recv()).await {
             Ok(Some(batch)) => batch,
@@ -169,7 +180,7 @@ impl ClickStream for Fed {
 fn fed() -> (mpsc::UnboundedSender<Batch>, Fed, Arc<Told>) {
     let (send, from) = mpsc::unbounded_channel();
     let told = Arc::new(Told::default());
-    (send, Fed { from, told: told.clone(), delivered: 0, failing: 0, failing_releases: 0 }, told)
+    (send, Fed { from, told: told.clone(), delivered: 0, failing: 0, failing_releases: 0, lost: false }, told)
 }
 
 /// Clicks of log 1 under the sequence numbers of their places.
@@ -203,7 +214,7 @@ async fn a_failing_store_loses_nothing_and_counts_nothing_twice() {
     for n in 0..5 {
         send.send(batch(n * 10 + 1..=n * 10 + 10, 4)).unwrap();
     }
-    Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await;
+    Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await.unwrap();
     assert_eq!(store.clicks(Subject::All), 50);
     assert_eq!(store.clicks_by_link(), BTreeMap::from([(0, 12), (1, 13), (2, 13), (3, 12)]));
     assert_eq!(told.released.lock().watermark, 50);
@@ -280,7 +291,7 @@ async fn a_shutdown_drains_the_stream() {
         send.send(batch(n..=n, 3)).unwrap();
     }
     let run = Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {});
-    tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
+    tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends").unwrap();
     assert_eq!(store.clicks(Subject::All), 20);
     assert_eq!(told.released.lock().watermark, 20);
 }
@@ -296,7 +307,11 @@ async fn what_is_evicted_is_read_again() {
             send.send(batch(n * 50 + 1..=n * 50 + 50, 100)).unwrap();
         }
         let options = ConsumerOptions { cache_bytes_max, commit_clicks_max: 50, ..ConsumerOptions::default() };
-        Consumer::run(Box::new(stream), store.clone(), options, async {}).await;
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        Consumer::run(Box::new(stream), store.clone(), options, async {}).await.unwrap();
+        let shown = recorder.handle().render();
+        assert!(shown.contains(&format!("septet_rollup_cache_bytes_max {cache_bytes_max}\n")), "{shown}");
         assert_eq!(store.clicks_by_link(), (0..100).map(|link| (link, 20)).collect());
         reads.push(store.reads.load(Relaxed));
     }
@@ -331,11 +346,37 @@ async fn a_replay_after_a_crash_counts_once() {
     let deliver = async |batches: Vec<Batch>| {
         let (send, stream, _) = fed();
         batches.into_iter().for_each(|batch| send.send(batch).unwrap());
-        Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await;
+        Consumer::run(Box::new(stream), store.clone(), ConsumerOptions::default(), async {}).await.unwrap();
     };
     deliver(vec![batch(1..=30, 3)]).await;
     let mut again = batch(11..=40, 3);
     (31..).zip(&mut again.clicks).for_each(|(sequence, click)| click.sequence = sequence);
     deliver(vec![again]).await;
     assert_eq!(store.clicks(Subject::All), 40);
+}
+
+// Rather than waiting for ever for what cannot come: whoever runs the consumer stops, and starts anew. Seen to fail when either error is
+// met by trying again.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_helped_ends_it_with_a_sentence() {
+    let (send, mut stream, told) = fed();
+    stream.lost = true;
+    let lost = ended(stream, Arc::default()).await;
+    assert!(matches!(lost, ConsumerError::Stream(StreamError::Lost(_))), "{lost}");
+    assert_eq!(lost.to_string(), "clicks are not counted any more: the click stream is lost: told to be lost");
+    assert_eq!(told.polls.load(Relaxed), 1);
+    drop(send);
+
+    let (send, stream, told) = fed();
+    send.send(batch(1..=3, 1)).unwrap();
+    let store = Store { unreadable: true.into(), ..Store::default() };
+    let damaged = ended(stream, Arc::new(store)).await;
+    assert!(matches!(damaged, ConsumerError::Rollups(RollupsError::Unreadable(_))), "{damaged}");
+    assert!(damaged.to_string().contains("told to be damaged"), "{damaged}");
+    assert_eq!(told.released.lock().watermark, 0, "what was not counted comes again");
+}
+
+async fn ended(stream: Fed, store: Arc<Store>) -> ConsumerError {
+    let run = Consumer::run(Box::new(stream), store, ConsumerOptions::default(), std::future::pending());
+    tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends").unwrap_err()
 }

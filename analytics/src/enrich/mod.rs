@@ -10,6 +10,7 @@ pub mod agent;
 pub mod bots;
 pub mod client_ip;
 pub mod continents;
+mod metrics;
 pub mod place;
 pub mod referer;
 pub mod salts;
@@ -66,6 +67,7 @@ pub struct Enricher {
 impl Enricher {
     /// Reads the MMDB file, and nothing else that takes time: see [`warm_up`](Self::warm_up).
     pub fn new(settings: EnrichSettings, salts: impl Salts + 'static) -> Result<Self, EnrichError> {
+        metrics::describe();
         Ok(Enricher {
             places: Places::open(settings.geoip_db.as_deref())?,
             trusted_proxies: settings.trusted_proxies,
@@ -86,7 +88,7 @@ impl Enricher {
     pub fn enrich(&mut self, raw: &RawClick<'_>, log: LogId, offset: u64) -> Click {
         let ClientIp { address, cut_short } = client_ip(raw.peer, raw.forwarded_for, &self.trusted_proxies);
         if cut_short {
-            metrics::counter!("septet_enrich_forwarded_for_malformed_total").increment(1);
+            ::metrics::counter!("septet_enrich_forwarded_for_malformed_total").increment(1);
         }
         let user_agent = &raw.user_agent[..raw.user_agent.len().min(MAX_USER_AGENT_BYTES)];
         let salt = self.salts.salt(visitor::period(raw.at_ms));
@@ -115,7 +117,7 @@ impl Enricher {
         if let Some(known) = self.agents.get(user_agent) {
             return known.clone();
         }
-        metrics::counter!("septet_enrich_cache_misses_total", "cache" => "agent").increment(1);
+        ::metrics::counter!("septet_enrich_cache_misses_total", "cache" => "agent").increment(1);
         let agent = Agent::parse(user_agent);
         self.agents.insert(user_agent.into(), agent.clone());
         agent

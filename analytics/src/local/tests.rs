@@ -1,7 +1,7 @@
 //! Tests of the local stream.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     sync::mpsc,
 };
@@ -147,15 +147,43 @@ async fn a_cancelled_call_loses_nothing() {
     assert_eq!(links, (0..10).collect::<Vec<_>>());
 }
 
+/// Whatever the enricher does with one record, those around it are delivered as ever, and it is as well. Seen to fail (the stream was lost)
+/// when the panic went through, and when it was not counted.
 #[tokio::test]
-async fn a_panic_is_an_error_and_never_drained() {
+async fn a_record_that_cannot_be_enriched_is_delivered_bare() {
     let mut harness = Harness::new();
-    harness.click(0, 1);
+    let clicks: Vec<_> = (0..6).map(|link| harness.click(0, link)).collect();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let poisoned = |raw: &RawClick<'_>, log, offset| match raw.link % 2 {
+        0 => panic!("link {} on purpose", raw.link),
+        _ => Click { bot: true, visitor: 7, browser: "Firefox".into(), ..enrich(raw, log, offset) },
+    };
     let reader = harness.logs().reader().unwrap();
-    let mut stream = LocalStream::open(reader, |_: &RawClick<'_>, _, _| panic!("on purpose"), &Progress::default());
+    let mut stream =
+        metrics::with_local_recorder(&recorder, || LocalStream::open(reader, poisoned, &Progress::default()));
+    let batch = stream.next(10, WAIT).await.unwrap();
+    let delivered: Vec<_> = batch.clicks.iter().map(|Sequenced { click, .. }| (click.log, click.offset)).collect();
+    assert_eq!(delivered, clicks);
+    let mut visitors = BTreeSet::new();
+    for (link, Sequenced { sequence, click }) in (0..).zip(&batch.clicks) {
+        assert_eq!((*sequence, click.link, click.at_ms), (link + 1, link, link as i64));
+        let enriched = link % 2 == 1;
+        assert_eq!((click.bot, &*click.browser), (enriched, if enriched { "Firefox" } else { "" }));
+        visitors.insert(click.visitor);
+    }
+    assert_eq!(visitors.len(), 3 + 1, "each bare click's visitor is a new one");
+    let counts = recorder.handle().render();
+    assert!(counts.contains("septet_enrich_panics_total 3"), "{counts}");
+}
+
+#[tokio::test]
+async fn a_reader_that_panics_is_lost_and_never_drained() {
+    let harness = Harness::new();
+    let mut stream = harness.stream(&Progress::default());
+    assert!(stream.run(|_| panic!("on purpose")).await.is_err());
     for _ in 0..2 {
         let error = stream.next(10, WAIT).await.unwrap_err();
-        assert!(error.to_string().contains("panicked"), "{error}");
+        assert!(matches!(error, StreamError::Lost(_)) && error.to_string().contains("panicked"), "{error}");
     }
     assert!(!stream.is_drained().await);
 }

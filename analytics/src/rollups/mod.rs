@@ -66,10 +66,18 @@ pub enum Part {
     Visitors,
 }
 
-/// Why a store did not answer.
+/// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-#[error("the rollups store does not answer: {0}")]
-pub struct RollupsError(#[source] pub Box<dyn StdError + Send + Sync>);
+pub enum RollupsError {
+    /// Not now: asking again may help.
+    #[error("the rollups store does not answer: {0}")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// What is stored is damaged, or of a newer version ([`row::DecodeError`]): asking again does not help.
+    #[error(
+        "the rollups hold what this version cannot read: {0}; run the version that wrote them, or restore them from a backup"
+    )]
+    Unreadable(#[source] Box<dyn StdError + Send + Sync>),
+}
 
 /// Rows of one source to be written: absolute values, so that writing them twice is writing them once.
 #[derive(Debug, Default)]
@@ -111,4 +119,7 @@ pub trait Rollups: Send + Sync + 'static {
 
     /// The first day that has a row of this subject.
     async fn first_day(&self, subject: Subject) -> Result<Option<Day>, RollupsError>;
+
+    /// Ends what was begun, and closes the store: afterwards everything is [`RollupsError::Unavailable`], closing again excepted.
+    async fn close(&self);
 }

@@ -1,4 +1,4 @@
-//! Rollups in a SQLite file: one writer, a few readers, rows and progress in one transaction.
+//! Rollups in a SQLite file: one connection that counts, a few that answer questions, rows and progress in one transaction.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
@@ -8,13 +8,14 @@ use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
 use crate::{
     click::LogId,
     query::{Dimension, Totals},
-    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow},
+    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow, row::DecodeError},
     stream::{Progress, Source},
 };
 
 mod open;
 mod write;
 
+use open::is_damage;
 pub use open::{OpenError, QUICK_CHECK_BYTES_MAX};
 
 /// Rollups in a file of their own. Made, migrated and checked by [`open`](SqliteRollups::open).
@@ -22,7 +23,8 @@ pub use open::{OpenError, QUICK_CHECK_BYTES_MAX};
 /// A commit is one transaction, synced to the disk before it is answered.
 #[derive(Debug, Clone)]
 pub struct SqliteRollups {
-    /// One connection: SQLite has one writer at a time.
+    /// One connection: SQLite has one writer at a time. What is read to go on counting is read here as well, so that no question, however
+    /// slow, holds up counting.
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -32,12 +34,6 @@ impl SqliteRollups {
     pub async fn open(path: &Path) -> Result<SqliteRollups, OpenError> {
         let (writer, readers) = open::pools(path).await?;
         Ok(SqliteRollups { writer, readers })
-    }
-
-    /// Closes the file: afterwards everything fails.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
     }
 }
 
@@ -75,20 +71,29 @@ fn to_sql(number: u64) -> Result<i64, RollupsError> {
 
 impl RollupsError {
     fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        RollupsError(error.into())
+        RollupsError::Unavailable(error.into())
+    }
+}
+
+impl From<DecodeError> for RollupsError {
+    fn from(error: DecodeError) -> Self {
+        RollupsError::Unreadable(error.into())
     }
 }
 
 impl From<sqlx::Error> for RollupsError {
     fn from(error: sqlx::Error) -> Self {
-        RollupsError::of(error)
+        match &error {
+            sqlx::Error::Database(found) if is_damage(&**found) => RollupsError::Unreadable(error.into()),
+            _ => RollupsError::Unavailable(error.into()),
+        }
     }
 }
 
 fn day_row(row: &SqliteRow, parts: &[Part]) -> Result<DayRow, RollupsError> {
     let mut day = DayRow::at(row.try_get::<i64, _>("watermark")? as u64);
     for &part in parts {
-        day.decode(part, row.try_get(column(part))?).map_err(RollupsError::of)?;
+        day.decode(part, row.try_get(column(part))?)?;
     }
     Ok(day)
 }
@@ -96,7 +101,7 @@ fn day_row(row: &SqliteRow, parts: &[Part]) -> Result<DayRow, RollupsError> {
 #[async_trait]
 impl Rollups for SqliteRollups {
     async fn progress(&self, source: &Source) -> Result<Progress, RollupsError> {
-        let mut transaction = self.readers.begin().await?;
+        let mut transaction = self.writer.begin().await?;
         let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM progress WHERE source = ?")
             .bind(&source.0)
             .fetch_optional(&mut *transaction)
@@ -118,7 +123,7 @@ impl Rollups for SqliteRollups {
         )
         .bind(serde_json::to_string(&keys).map_err(RollupsError::of)?)
         .bind(&source.0)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.writer)
         .await?;
         for row in &found {
             rows[row.try_get::<i64, _>("place")? as usize] = day_row(row, &Part::ALL)?;
@@ -134,7 +139,7 @@ impl Rollups for SqliteRollups {
         )
         .bind(subjects_json(subjects)?)
         .bind(&source.0)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.writer)
         .await?;
         for (place, watermark, clicks, bots, last_ms) in found {
             let (watermark, clicks, bots) = (watermark as u64, clicks as u64, bots as u64);
@@ -186,6 +191,12 @@ impl Rollups for SqliteRollups {
             .fetch_one(&self.readers)
             .await?;
         Ok(day.map(Day))
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        // The last connection to close writes the write-ahead log back and deletes it.
+        self.writer.close().await;
     }
 }
 

@@ -23,6 +23,7 @@ fn a_full_log_drops_and_heals() {
         }
         assert_eq!(logs.shared().pool.disk_bytes(), 5 * 4096);
         assert_eq!(counts.get("click_log_disk_bytes"), 5 * 4096);
+        assert_eq!(counts.get("click_log_disk_bytes_max"), 5 * 4096);
         let mut ends = Vec::new();
         read += reader.read(usize::MAX, |log, end, _| ends.push((log, end)));
         for (log, end) in ends {

@@ -54,7 +54,11 @@ struct Counts(PrometheusHandle);
 impl Counts {
     fn get(&self, name: &str) -> u64 {
         let text = self.0.render();
-        let line = text.lines().find(|line| line.starts_with(&format!("septet_{name}")));
+        let is_it = |line: &str| {
+            let rest = line.strip_prefix("septet_").and_then(|line| line.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        let line = text.lines().find(|line| is_it(line));
         line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse::<f64>().expect("a number") as u64)
     }
 }

@@ -44,9 +44,26 @@ proptest! {
         prop_assert_eq!(cuts, too_long.iter().filter(|long| **long).count() as u64);
         prop_assert_eq!(cut.user_agent, &user_agent[..user_agent.len().min(USER_AGENT_MAX_BYTES)]);
         prop_assert_eq!(cut.country, &country[..country.len().min(COUNTRY_MAX_BYTES)]);
+        prop_assert!(forwarded_for.ends_with(cut.forwarded_for));
+        prop_assert!(too_long[2] || cut.forwarded_for == forwarded_for);
         prop_assert!(cut.encoded_bytes() <= BODY_MAX_BYTES);
         let frame = framed(start, &cut);
         prop_assert_eq!(frame::read(&frame, start, Seed::of(LOG)), Step::Record(cut, frame.len()));
+    }
+
+    /// However much a client writes before it, what the proxies added stands, entry by entry. Seen to fail when the header was cut at its
+    /// end, and when the first entry that is left could be a part of one.
+    #[test]
+    fn a_long_list_of_proxies_keeps_its_last_entries(forged in vec("[0-9.]{0,15}", 100..200), added in vec("[0-9.]{7,15}", 1..4)) {
+        let list = [&forged[..], &added[..]].concat();
+        let header = list.join(", ");
+        prop_assume!(header.len() > FORWARDED_FOR_MAX_BYTES);
+        let (cut, cuts) = RawClick { forwarded_for: header.as_bytes(), ..click(1, b"agent") }.cut();
+        let kept = std::str::from_utf8(cut.forwarded_for).unwrap();
+        prop_assert!(kept.len() <= FORWARDED_FOR_MAX_BYTES && kept.len() + 20 > FORWARDED_FOR_MAX_BYTES);
+        let kept: Vec<_> = kept.split(',').map(str::trim).collect();
+        prop_assert_eq!(&kept[..], &list[list.len() - kept.len()..]);
+        prop_assert_eq!(cuts, 1);
     }
 
     /// Whatever lies there, reading it does not panic, and nothing passes for a record.

@@ -3,7 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    ConnectOptions, SqlitePool,
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    error::DatabaseError,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -68,18 +69,34 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), OpenE
     checked?;
 
     let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-    let writer = pool(1).connect_with(writing).await.map_err(fail)?;
+    let writer = pool(1).after_release(|connection, _| Box::pin(is_at_rest(connection)));
+    let writer = writer.connect_with(writing).await.map_err(fail)?;
     MIGRATIONS.run(&writer).await.map_err(|source| OpenError::Migrate { path: shown(), source })?;
     let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "1")).await.map_err(fail)?;
     Ok((writer, readers))
+}
+
+/// Whether SQLite found the file damaged: SQLITE_CORRUPT or SQLITE_NOTADB, which are the lowest byte of their extended codes.
+pub(super) fn is_damage(error: &dyn DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(11 | 26))
+}
+
+/// Whether no transaction is open on a connection; one that is closes, and the pool opens another.
+///
+/// When a commit fails, at a full disk for one, SQLite has rolled back by itself. The driver, whose own rollback then fails as well,
+/// takes the transaction for open and begins no other on this connection ever.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The rollback of a transaction that was dropped waits in line: after the answer it is done.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Refuses what is not ours before anything is written to it, and marks what is new.
 async fn check_file(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {
     let shown = || path.display().to_string();
     let fail = |source: sqlx::Error| match &source {
-        // SQLITE_CORRUPT, SQLITE_NOTADB
-        sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("11" | "26")) => {
+        sqlx::Error::Database(e) if is_damage(&**e) => {
             OpenError::Damaged { path: shown(), finding: e.message().to_owned() }
         }
         _ => OpenError::Sqlite { path: shown(), source },
