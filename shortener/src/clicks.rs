@@ -8,7 +8,7 @@ use std::{
 
 use analytics::{
     click_log::{self, ClickLogs, SEGMENT_MIN_BYTES},
-    consumer::{Consumer, ConsumerOptions},
+    consumer::{Consumer, ConsumerError, ConsumerOptions},
     enrich::{EnrichSettings, Enricher, salts::FileSalts},
     local::{self, LocalStream},
     rollups::Rollups,
@@ -34,7 +34,7 @@ pub struct Clicks {
     enricher: Arc<Mutex<Enricher>>,
     stop: watch::Sender<bool>,
     /// `None` once it has ended on its own.
-    consumer: Option<JoinHandle<()>>,
+    consumer: Option<JoinHandle<Result<(), ConsumerError>>>,
 }
 
 impl Clicks {
@@ -69,7 +69,7 @@ impl Clicks {
             if let Err(error) = tokio::task::spawn_blocking(Enricher::warm_up).await {
                 tracing::error!(%error, "the patterns for User-Agents could not be compiled");
             }
-            Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped).await;
+            Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped).await
         };
         let consumer = runtime.spawn(consumer);
         Ok(Clicks { logs, enricher, stop, consumer: Some(consumer) })
@@ -88,8 +88,10 @@ impl Clicks {
         loop {
             tokio::select! {
                 ended = &mut *consumer => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "the task that counts clicks failed");
+                    match ended {
+                        Ok(Err(error)) => tracing::error!(%error, "counting has ended"),
+                        Err(error) => tracing::error!(%error, "the task that counts clicks failed"),
+                        Ok(Ok(())) => {}
                     }
                     self.consumer = None;
                     return;
@@ -109,7 +111,7 @@ impl Clicks {
         self.stop.send_replace(true);
         if let Some(mut consumer) = self.consumer.take() {
             match timeout(patience, &mut consumer).await {
-                Ok(ended) => ended.context("the task that counts clicks failed")?,
+                Ok(ended) => ended.context("the task that counts clicks failed")??,
                 Err(_) => {
                     consumer.abort();
                     let _ = consumer.await;

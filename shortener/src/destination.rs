@@ -60,7 +60,7 @@ impl Destination {
         }
         // The URL Standard makes a host of what follows, however many slashes there are; a person left it out.
         let after_scheme = &given[url.scheme().len()..];
-        if !after_scheme.strip_prefix("://").is_some_and(|rest| !rest.starts_with(['/', '\\'])) {
+        if after_scheme.strip_prefix("://").is_none_or(|rest| rest.starts_with(['/', '\\'])) {
             return Err(DestinationError::NotAbsolute);
         }
         if !url.username().is_empty() || url.password().is_some() {

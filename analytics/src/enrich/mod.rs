@@ -100,7 +100,7 @@ impl Enricher {
             link: raw.link,
             visitor: visitor::visitor(&salt, address, user_agent),
             bot,
-            place: self.places.place(address, raw.country),
+            place: self.places.place(address, self.believed_country(raw)),
             browser,
             os,
             device,
@@ -111,6 +111,13 @@ impl Enricher {
     /// Throws away the salts whose time is over at `now_ms` (Unix milliseconds): to be called now and then, with or without clicks.
     pub fn expire_salts(&mut self, now_ms: i64) {
         self.salts.expire(now_ms);
+    }
+
+    /// The country that a CDN names: from everybody where no proxies are named, and from those proxies alone where they are.
+    fn believed_country<'a>(&self, raw: &RawClick<'a>) -> &'a [u8] {
+        let trusted = &self.trusted_proxies;
+        let believed = trusted.is_empty() || trusted.iter().any(|network| network.contains(&raw.peer));
+        if believed { raw.country } else { b"" }
     }
 
     fn agent(&mut self, user_agent: &[u8]) -> Agent {

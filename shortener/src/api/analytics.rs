@@ -95,16 +95,25 @@ async fn analytics(api: web::Data<Api>, mut params: Params) -> Result<web::Json<
         Asked::Interval(Interval::All) => api.queries.first_click_ms(&links).await?,
         _ => None,
     };
-    let timeline = Timeline::new(&asked, &zone, clock::now_ms(), first_click_ms)
-        .map_err(|error| ApiError::unprocessable(format!("{error}.")))?;
     let of_one_link = link.as_ref().filter(|_| group_by == GroupBy::Values(Dimension::Link));
-    let group = match group_by {
-        GroupBy::Count => Group::Count,
-        GroupBy::Timeseries => Group::Series(timeline.steps_ms.clone()),
-        GroupBy::Values(_) if of_one_link.is_some() => Group::Count,
-        GroupBy::Values(dimension) => Group::Values { dimension, limit },
+    let now_ms = clock::now_ms();
+    let mut steps_ms = Vec::new();
+    let (span_ms, group) = match group_by {
+        GroupBy::Timeseries => {
+            let timeline = Timeline::new(&asked, &zone, now_ms, first_click_ms).map_err(wrong_time)?;
+            steps_ms.clone_from(&timeline.steps_ms);
+            (timeline.span_ms, Group::Series(timeline.steps_ms))
+        }
+        _ => {
+            let span_ms = Timeline::span_of(&asked, &zone, now_ms, first_click_ms).map_err(wrong_time)?;
+            let group = match group_by {
+                GroupBy::Values(dimension) if of_one_link.is_none() => Group::Values { dimension, limit },
+                _ => Group::Count,
+            };
+            (span_ms, group)
+        }
     };
-    let query = Query { links, span_ms: timeline.span_ms.clone(), bots, group };
+    let query = Query { links, span_ms, bots, group };
     let answer = api.queries.answer(&query).await?;
     Ok(web::Json(match (answer, group_by) {
         (Answer::Count(counted), _) => match of_one_link {
@@ -113,7 +122,7 @@ async fn analytics(api: web::Data<Api>, mut params: Params) -> Result<web::Json<
             None => counts(Map::new(), counted.clicks, Some(counted)),
         },
         (Answer::Series(series), _) => {
-            let steps = timeline.steps_ms.iter().zip(series);
+            let steps = steps_ms.iter().zip(series);
             steps.map(|(step, counted)| step_of(&zone, step.start, counted)).collect::<Result<_, _>>()?
         }
         (Answer::Values(values), GroupBy::Values(Dimension::Link)) => top_links(&api, values).await?,
@@ -122,6 +131,10 @@ async fn analytics(api: web::Data<Api>, mut params: Params) -> Result<web::Json<
         }
         (Answer::Values(_), _) => Value::Array(Vec::new()),
     }))
+}
+
+fn wrong_time(error: TimelineError) -> ApiError {
+    ApiError::unprocessable(format!("{error}."))
 }
 
 fn group_by(name: &str) -> Result<GroupBy, String> {
@@ -182,7 +195,7 @@ fn counts(mut row: Map<String, Value>, clicks: u64, counted: Option<Counted>) ->
 }
 
 fn step_of(zone: &Zone, start_ms: i64, counted: Counted) -> Result<Value, ApiError> {
-    let start = zone.rfc3339(start_ms).map_err(|error| ApiError::unprocessable(error.to_string()))?;
+    let start = zone.rfc3339(start_ms).map_err(wrong_time)?;
     Ok(counts(row([("start", &*start)]), counted.clicks, Some(counted)))
 }
 
@@ -192,7 +205,10 @@ fn row<const N: usize>(fields: [(&str, &str); N]) -> Map<String, Value> {
 
 /// A value under its names. A continent that is not known has none: clients know seven, and refuse an eighth.
 fn named(dimension: Dimension, value: &str) -> Option<Map<String, Value>> {
-    let known = |value| if value == "" { UNKNOWN } else { value };
+    fn known(value: &str) -> &str {
+        if value.is_empty() { UNKNOWN } else { value }
+    }
+
     Some(match dimension {
         Dimension::Continent if value.is_empty() => return None,
         Dimension::Continent => row([("continent", value)]),

@@ -177,7 +177,7 @@ async fn reopened(connection: SqliteConnection, options: &SqliteConnectOptions) 
 /// What is committed at once.
 #[derive(Default)]
 struct Batch {
-    links: Vec<Box<Link>>,
+    links: Vec<Link>,
     replies: Vec<oneshot::Sender<Result<Created, StoreError>>>,
     others: Vec<Box<dyn Pending>>,
 }
@@ -188,7 +188,7 @@ impl Batch {
         for write in waiting {
             match write {
                 Waiting::Insert { link, reply } => {
-                    batch.links.push(link);
+                    batch.links.push(*link);
                     batch.replies.push(reply);
                 }
                 Waiting::Other(other) => batch.others.push(other),
@@ -242,7 +242,7 @@ fn failed(error: &Arc<sqlx::Error>) -> StoreError {
 }
 
 /// Inserts links in one statement. An id that is there already is an error, and nothing is overwritten.
-async fn insert(connection: &mut SqliteConnection, links: &[Box<Link>]) -> Result<(), sqlx::Error> {
+async fn insert(connection: &mut SqliteConnection, links: &[Link]) -> Result<(), sqlx::Error> {
     if links.is_empty() {
         return Ok(());
     }
