@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     env,
     io::{Write, stderr},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -32,7 +33,10 @@ const ANSWERS_PER_ROUND: u64 = 5_000;
 const TARGETS_PER_ROUND: usize = 3;
 
 /// When the kill comes, after the first answers of the round.
-const KILL_AFTER_MS: std::ops::Range<u64> = 1..250;
+const KILL_AFTER_MS: Range<u64> = 1..250;
+
+/// When it comes in every other round, after the first clicks were read from the log: before, at and after their commit.
+const KILL_AFTER_READ_MS: Range<u64> = 1..700;
 
 /// How long counting may take once the load is over; far above the promise, which `main_path.rs` checks.
 const COUNTED_WITHIN: Duration = Duration::from_secs(30);
@@ -140,7 +144,16 @@ async fn round(septet: Septet, ledger: &Arc<Mutex<Ledger>>, round: u64, rng: &mu
         (ledger.ids.len() > created && ledger.clicks().answered > clicked).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(rng.random_range(KILL_AFTER_MS))).await;
+    let kill_after_ms = if round % 2 == 0 {
+        KILL_AFTER_MS
+    } else {
+        wait::until("reading clicks", COUNTED_WITHIN, async || {
+            (septet.metric("septet_clicks_folded_total").await > 0.0).then_some(())
+        })
+        .await;
+        KILL_AFTER_READ_MS
+    };
+    tokio::time::sleep(Duration::from_millis(rng.random_range(kill_after_ms))).await;
     let septet = tokio::task::block_in_place(|| septet.kill_and_restart());
     while let Some(ended) = load.join_next().await {
         ended.expect("no answer was wrong");
