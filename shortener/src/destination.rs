@@ -236,7 +236,8 @@ mod tests {
         assert_eq!(parse(&format!("https://e.example/{}", "./".repeat(20_000))), Err(DestinationError::TooLong));
     }
 
-    /// Seen to fail when each scheme's port was another place, when any port was the same, and with the root's dot kept.
+    /// Seen to fail when each scheme's port was another place, when any port was the same, and with the root's dot
+    /// kept.
     #[test]
     fn a_home_without_a_port_is_itself_under_both_schemes() {
         let home = Home::parse("https://s.example.com").unwrap();

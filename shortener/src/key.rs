@@ -248,7 +248,9 @@ mod tests {
     proptest! {
         /// Seen to fail without the second normalisation.
         #[test]
-        fn parsing_again_changes_nothing(given in prop_oneof!["\\PC{1,40}", "[HJTWY\u{308}\u{30a}\u{30c}\u{331}]{1,8}"]) {
+        fn parsing_again_changes_nothing(
+            given in prop_oneof!["\\PC{1,40}", "[HJTWY\u{308}\u{30a}\u{30c}\u{331}]{1,8}"],
+        ) {
             if let Ok(kept) = alias(&given) {
                 prop_assert_eq!(alias(&kept), Ok(kept.clone()));
                 prop_assert!(Code::parse(&kept).is_none(), "an alias is never a code: {}", kept);

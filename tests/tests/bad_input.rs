@@ -264,6 +264,7 @@ async fn without_the_api_key_nothing_is_told_or_done() {
     septet.stop();
 }
 
+/// Seen to fail when unknown parameters were ignored, and when any number of links could be asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_question_is_refused() {
     let (_dir, septet, client, _, before) = with_a_link().await;
@@ -292,6 +293,7 @@ async fn a_bad_question_is_refused() {
     septet.stop();
 }
 
+/// Seen to fail when a wrong method on a key was answered as an absent one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_and_what_cannot_be_done_differ() {
     let (_dir, septet, client, id, before) = with_a_link().await;
@@ -316,6 +318,7 @@ async fn what_is_not_there_and_what_cannot_be_done_differ() {
     septet.stop();
 }
 
+/// Seen to fail when a path that no link can have was answered 503.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_request_harm_nothing() {
     let (_dir, septet, client, _, before) = with_a_link().await;

@@ -82,6 +82,7 @@ async fn a_link_has_its_complete_shape() {
     septet.stop();
 }
 
+/// Seen to fail when `ext_` was not understood.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_found_by_each_of_its_names() {
     let (_dir, septet, client) = fresh();
@@ -123,7 +124,8 @@ async fn lists_go_from_the_newest_to_the_oldest_page_by_page() {
     septet.stop();
 }
 
-/// Seen to fail when a change did not invalidate the old key, when it did not invalidate the new one, when a deletion did not, and when a code was looked up by its id alone.
+/// Seen to fail when a change did not invalidate the old key, when it did not invalidate the new one, when a deletion
+/// did not, and when a code was looked up by its id alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_shows_on_the_redirect_at_once() {
     let (_dir, septet, client) = fresh();

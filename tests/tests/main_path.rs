@@ -19,7 +19,8 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(2);
 /// An idle connection does not hold up a stop: far below the timeout of keep-alive connections and the drain's deadline.
 const STOPPED_WITHIN: Duration = Duration::from_secs(8);
 
-/// Seen to fail when a click was not recorded, when it was recorded twice, when HEAD was counted, and when `Location` was encoded or decoded anew.
+/// Seen to fail when a click was not recorded, when it was recorded twice, when HEAD was counted, and when `Location`
+/// was encoded or decoded anew, and when a commit left out how far the log was counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_created_opened_counted_and_still_there_after_a_restart() {
     let (dir, septet, client) = fresh();
@@ -55,6 +56,11 @@ async fn a_link_is_created_opened_counted_and_still_there_after_a_restart() {
     assert_eq!((again.key, again.url), (link.key.clone(), link.url));
     assert_eq!(client.clicks(None).await, 2);
     assert_eq!(client.open(&link.key).await.header("location"), Some(url));
+    // Counting goes on where it ended.
+    wait::until("the next click counted", COUNTED_WITHIN, async || {
+        (client.clicks(Some(&link.id)).await == 3).then_some(())
+    })
+    .await;
     septet.stop();
 }
 
@@ -72,6 +78,7 @@ async fn the_stop_counts_what_was_clicked_just_before() {
     septet.stop();
 }
 
+/// Seen to fail when connections were not told of the stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_it_in_order_though_a_connection_idles() {
     let (_dir, septet, client) = fresh();
@@ -159,6 +166,7 @@ fn a_bad_setting_stops_the_start_with_a_sentence_that_names_it() {
     }
 }
 
+/// Seen to fail when the query string was passed on.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_browser_and_a_crawler_ask_for_besides_links_is_answered() {
     let (_dir, septet, client) = fresh();

@@ -16,6 +16,7 @@ const SHORT_KEY: &str = "exactly-24-characters-ok";
 /// How long it serves on, unready: time enough to look twice.
 const DRAIN_WAIT_MS: &str = "2000";
 
+/// Seen to fail when a metric was labelled with a destination.
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_and_metrics_are_on_the_ops_port_alone() {
     let (_dir, septet, client) = fresh();
@@ -102,6 +103,7 @@ fn help_and_version_are_answered() {
     assert!(unknown.stderr_text().contains("--no-such-flag"));
 }
 
+/// Seen to fail when the key that is set was not put on record.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_variable_is_as_good_as_its_flag() {
     let dir = tempfile::tempdir().unwrap();
@@ -132,6 +134,7 @@ fn a_bad_environment_variable_stops_the_start() {
     assert!(said.contains("--listen") || said.contains("SEPTET_LISTEN"), "{said}");
 }
 
+/// Seen to fail when the line's end was a part of the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_key_can_come_from_a_file() {
     let dir = tempfile::tempdir().unwrap();

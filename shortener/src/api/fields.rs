@@ -167,7 +167,8 @@ mod tests {
         assert!(refused(r#"{"url":"https://e.example","domain":"other.example"}"#).contains("domain"));
     }
 
-    /// Seen to fail when a message left its field out, and without the checks of past times, of texts and of the size of a status.
+    /// Seen to fail when a message left its field out, and without the checks of past times, of texts and of the size
+    /// of a status.
     #[test]
     fn each_field_says_what_is_wrong() {
         for (body, field) in [

@@ -234,7 +234,8 @@ fn idempotency(key: u8, request: u8) -> Option<Idempotency> {
     Some(Idempotency { key: [key; 32], request: [request; 32] })
 }
 
-/// Seen to fail without the record of the first creation, when requests were not compared, and when records were kept for ever.
+/// Seen to fail without the record of the first creation, when requests were not compared, and when records were kept
+/// for ever.
 pub async fn a_repeated_creation_gives_the_same_link(harness: &mut impl Harness) {
     let first = generated(harness.codec(), 1);
     let creation = Creation { link: first.clone(), idempotency: idempotency(1, 1) };
