@@ -173,6 +173,7 @@ mod tests {
         Destination::parse(given, &home()).map(|destination| destination.as_str().to_owned())
     }
 
+    /// Seen to fail when the text was kept as given, when spaces around it stayed, and when a port made no other place.
     #[test]
     fn keeps_what_a_browser_would_ask_for() {
         for (given, kept) in [
@@ -189,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Seen to fail with each check of `parse` taken out in turn.
+    /// Seen to fail with each check of `parse` taken out in turn, and with each other name of this machine.
     #[test]
     fn refuses_what_no_browser_should_be_sent_to() {
         use DestinationError::*;
@@ -229,6 +230,7 @@ mod tests {
         }
     }
 
+    /// Seen to fail with either check taken out.
     #[test]
     fn the_length_is_bounded_before_and_after_encoding() {
         let longest = format!("https://e.example/{}", "a".repeat(DESTINATION_CHARS_MAX - 18));
@@ -236,8 +238,11 @@ mod tests {
         assert_eq!(parse(&longest), Ok(longest.clone()));
         assert_eq!(parse(&format!("{longest}a")), Err(DestinationError::TooLong));
         assert_eq!(parse(&format!("https://e.example/{}", "ü".repeat(20_000))), Err(DestinationError::TooLong));
+        assert_eq!(parse(&format!("https://e.example/{}", "./".repeat(20_000))), Err(DestinationError::TooLong));
     }
 
+    /// Seen to fail when each scheme's port was another place, when any port was the same, and with the root's dot
+    /// kept.
     #[test]
     fn a_home_without_a_port_is_itself_under_both_schemes() {
         let home = Home::parse("https://s.example.com").unwrap();
@@ -249,6 +254,7 @@ mod tests {
         assert!(Destination::parse("https://www.s.example.com/x", &home).is_ok());
     }
 
+    /// Seen to fail with each condition taken out in turn.
     #[test]
     fn a_home_is_a_bare_origin() {
         for given in [
@@ -257,7 +263,9 @@ mod tests {
             "ftp://s.example",
             "https://s.example/path",
             "https://u@s.example",
+            "https://:p@s.example",
             "https://s.example/?q",
+            "https://s.example/#f",
         ] {
             assert_eq!(Home::parse(given), Err(HomeError), "{given}");
         }
@@ -265,6 +273,7 @@ mod tests {
     }
 
     proptest! {
+        /// Seen to fail when the text was cut at a byte.
         #[test]
         fn never_panics(given in ".{0,200}") {
             let _ = parse(&given);

@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// Seen to fail when a step's outcome was dropped.
+    /// Seen to fail when a step's error was dropped, and when its delay was.
     #[tokio::test(start_paused = true)]
     async fn a_missed_deadline_shows_and_stops_nothing() {
         let mut drain = Drain::new(Duration::from_secs(1));

@@ -10,10 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{binary, client::Client, lines::Lines, logs, raw};
+use crate::{
+    binary,
+    client::{Client, send},
+    lines::Lines,
+    logs, raw,
+};
 
 /// An API key for tests.
 pub const API_KEY: &str = "a-key-for-tests-that-nobody-guesses";
@@ -188,6 +194,20 @@ impl Septet {
     /// What it has printed so far.
     pub fn stdout(&self) -> Vec<String> {
         self.process.stdout.so_far()
+    }
+
+    /// A metric, added up over its labels; zero while there is none of this name.
+    ///
+    /// # Panics
+    /// When the metrics cannot be read.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = send(Client::new(self.ops, API_KEY).plain(Method::GET, "/metrics")).await;
+        let values = answer.text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let value = (series.split('{').next() == Some(name)).then_some(value)?;
+            Some(value.parse::<f64>().expect("a metric is a number"))
+        });
+        values.sum()
     }
 
     /// Asks it to stop, as Kubernetes does.

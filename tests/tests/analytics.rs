@@ -36,6 +36,7 @@ async fn counted(client: &Client, clicks: u64) {
     .await;
 }
 
+/// Seen to fail when a click was recorded twice, when none was, and when bots were counted as people.
 #[tokio::test(flavor = "multi_thread")]
 async fn clicks_are_told_apart_by_what_the_browser_says() {
     let (_dir, septet, client) = fresh();
@@ -77,6 +78,7 @@ async fn clicks_are_told_apart_by_what_the_browser_says() {
     septet.stop();
 }
 
+/// Seen to fail when a click was recorded twice, and when none was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_series_has_every_step_zeros_included() {
     let (_dir, septet, client) = fresh();

@@ -108,6 +108,7 @@ fn unsupported_fields() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Seen to fail when unknown fields were ignored, without the checks of scheme, loop, reserved keys and past times.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_field_is_named_at_creation() {
     let (_dir, septet, client, _, before) = with_a_link().await;
@@ -128,6 +129,7 @@ async fn a_bad_field_is_named_at_creation() {
     septet.stop();
 }
 
+/// Seen to fail when unknown fields were ignored, without the checks of scheme, loop and reserved keys.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_field_is_named_at_a_change() {
     let (_dir, septet, client, id, before) = with_a_link().await;
@@ -146,6 +148,7 @@ async fn a_bad_field_is_named_at_a_change() {
     septet.stop();
 }
 
+/// Seen to fail when null alone asked for nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsupported_field_is_accepted_where_it_asks_for_nothing() {
     let (_dir, septet, client) = fresh();
@@ -162,6 +165,7 @@ async fn an_unsupported_field_is_accepted_where_it_asks_for_nothing() {
     septet.stop();
 }
 
+/// Seen to fail when aliases kept their case, and when a change overwrote the links beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_is_a_conflict() {
     let (_dir, septet, client, id, _) = with_a_link().await;
@@ -183,6 +187,7 @@ async fn what_is_taken_is_a_conflict() {
     septet.stop();
 }
 
+/// Seen to fail when any content type was read, and when of two values of a field the last one counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_none_is_refused() {
     let (_dir, septet, client, id, before) = with_a_link().await;
@@ -216,6 +221,7 @@ async fn a_body_that_is_none_is_refused() {
     septet.stop();
 }
 
+/// Seen to fail when the announced length was not looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_refused_by_its_length() {
     let (_dir, septet, client, _, before) = with_a_link().await;
@@ -231,6 +237,7 @@ async fn a_body_over_the_limit_is_refused_by_its_length() {
     septet.stop();
 }
 
+/// Seen to fail when no key was asked for, when any key would do, and when the scheme could be left out.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_api_key_nothing_is_told_or_done() {
     let (_dir, septet, client, id, before) = with_a_link().await;
@@ -257,6 +264,7 @@ async fn without_the_api_key_nothing_is_told_or_done() {
     septet.stop();
 }
 
+/// Seen to fail when unknown parameters were ignored, and when any number of links could be asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_question_is_refused() {
     let (_dir, septet, client, _, before) = with_a_link().await;
@@ -285,6 +293,7 @@ async fn a_bad_question_is_refused() {
     septet.stop();
 }
 
+/// Seen to fail when a wrong method on a key was answered as an absent one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_and_what_cannot_be_done_differ() {
     let (_dir, septet, client, id, before) = with_a_link().await;
@@ -309,6 +318,7 @@ async fn what_is_not_there_and_what_cannot_be_done_differ() {
     septet.stop();
 }
 
+/// Seen to fail when a path that no link can have was answered 503.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_request_harm_nothing() {
     let (_dir, septet, client, _, before) = with_a_link().await;

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     env,
     io::{Write, stderr},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -25,14 +26,17 @@ const KILLS_VARIABLE: &str = "TEST_KILLS";
 const CREATORS: u64 = 4;
 const CLICKERS: u64 = 4;
 
-/// A creator or clicker stops by itself after so many answers in one round, so that a slow kill costs no memory.
-const ANSWERS_PER_ROUND: u64 = 5_000;
+/// A creator or clicker stops by itself after so many answers in one round, so that a slow kill costs little.
+const ANSWERS_PER_ROUND: u64 = 1_500;
 
 /// Each round adds so many links to those that are opened: enough to spread, few enough to be counted one by one.
 const TARGETS_PER_ROUND: usize = 3;
 
 /// When the kill comes, after the first answers of the round.
-const KILL_AFTER_MS: std::ops::Range<u64> = 1..250;
+const KILL_AFTER_MS: Range<u64> = 1..250;
+
+/// When it comes in every third round, after clicks were read from the log: before, at and after their commit.
+const KILL_AFTER_READ_MS: Range<u64> = 1..700;
 
 /// How long counting may take once the load is over; far above the promise, which `main_path.rs` checks.
 const COUNTED_WITHIN: Duration = Duration::from_secs(30);
@@ -140,7 +144,16 @@ async fn round(septet: Septet, ledger: &Arc<Mutex<Ledger>>, round: u64, rng: &mu
         (ledger.ids.len() > created && ledger.clicks().answered > clicked).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(rng.random_range(KILL_AFTER_MS))).await;
+    let kill_after_ms = if round % 3 != 2 {
+        KILL_AFTER_MS
+    } else {
+        wait::until("reading clicks", COUNTED_WITHIN, async || {
+            (septet.metric("septet_clicks_folded_total").await > 0.0).then_some(())
+        })
+        .await;
+        KILL_AFTER_READ_MS
+    };
+    tokio::time::sleep(Duration::from_millis(rng.random_range(kill_after_ms))).await;
     let septet = tokio::task::block_in_place(|| septet.kill_and_restart());
     while let Some(ended) = load.join_next().await {
         ended.expect("no answer was wrong");
@@ -195,6 +208,9 @@ async fn check_clicks(client: &Client, ledger: &Ledger) -> Vec<u64> {
     counts
 }
 
+/// Seen to fail when a creation was answered before its commit; when leases were given out twice and claims granted
+/// always, though inserts overwrote; when clicks were released before their commit; when a commit left out how far the
+/// log was counted; and when a click was recorded twice, or some were not.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_survives_every_kill() {
     let kills = env::var(KILLS_VARIABLE).map_or(KILLS, |kills| kills.parse().expect("a number"));
@@ -217,7 +233,20 @@ async fn what_was_answered_survives_every_kill() {
 
     // A stop in order and a start count nothing again.
     let septet = Setup::new(dir.path()).start();
-    assert_eq!(check_clicks(&septet.client(), &ledger).await, counts);
+    let client = septet.client();
+    assert_eq!(check_clicks(&client, &ledger).await, counts);
+
+    // Counting goes on where it ended.
+    for target in &ledger.targets {
+        assert_eq!(client.open(&target.link.key).await.status, 302);
+        target.clicks.lock().answered += 1;
+    }
+    let one_more: Vec<_> = counts.iter().map(|count| count + 1).collect();
+    wait::until("the next clicks counted", COUNTED_WITHIN, async || {
+        (client.clicks(None).await == one_more.iter().sum::<u64>()).then_some(())
+    })
+    .await;
+    assert_eq!(check_clicks(&client, &ledger).await, one_more);
     septet.stop();
 
     let Clicks { answered, unanswered } = ledger.clicks();

@@ -82,6 +82,7 @@ async fn a_link_has_its_complete_shape() {
     septet.stop();
 }
 
+/// Seen to fail when `ext_` was not understood.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_found_by_each_of_its_names() {
     let (_dir, septet, client) = fresh();
@@ -100,6 +101,7 @@ async fn a_link_is_found_by_each_of_its_names() {
     septet.stop();
 }
 
+/// Seen to fail with `<=` in place of `<` at the cursor.
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_go_from_the_newest_to_the_oldest_page_by_page() {
     let (_dir, septet, client) = fresh();
@@ -122,6 +124,8 @@ async fn lists_go_from_the_newest_to_the_oldest_page_by_page() {
     septet.stop();
 }
 
+/// Seen to fail when a change did not invalidate the old key, when it did not invalidate the new one, when a deletion
+/// did not, and when a code was looked up by its id alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_shows_on_the_redirect_at_once() {
     let (_dir, septet, client) = fresh();
@@ -142,6 +146,7 @@ async fn a_change_shows_on_the_redirect_at_once() {
     assert_eq!((cleared.id.as_str(), cleared.external_id), (link.id.as_str(), None));
     client.get("/links/info", &[("externalId", "e-1")]).await.error(404, "not_found");
 
+    assert_eq!(location(&client, "named").await.as_deref(), Some("https://example.com/new"), "it is cached again");
     assert_eq!(client.delete(&link.id).await.ok()["id"], link.id);
     assert_eq!(client.open("named").await.status, 404);
     client.by_id(&link.id).await.error(404, "not_found");
@@ -151,6 +156,7 @@ async fn a_change_shows_on_the_redirect_at_once() {
     septet.stop();
 }
 
+/// Seen to fail when an absent field was cleared.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_touches_what_it_names_and_null_clears() {
     let (_dir, septet, client) = fresh();
@@ -168,15 +174,17 @@ async fn a_change_touches_what_it_names_and_null_clears() {
     assert_eq!(expires.as_millisecond(), expires_at.parse::<jiff::Timestamp>().unwrap().as_millisecond());
 
     let mut expected = made.clone();
-    for field in ["title", "comments", "expiresAt", "expiredUrl", "externalId"] {
-        let mut changed = client.change(id, &json!({ field: null })).await.ok();
-        expected[field] = Value::Null;
+    let clearings = ["title", "comments", "expiresAt", "expiredUrl", "externalId"].map(|field| (field, Value::Null));
+    for (field, value) in [("archived", json!(true))].into_iter().chain(clearings) {
+        let mut changed = client.change(id, &json!({ field: value })).await.ok();
+        expected[field] = value;
         changed["updatedAt"] = expected["updatedAt"].clone();
-        assert_eq!(changed, expected, "clearing {field}");
+        assert_eq!(changed, expected, "changing {field}");
     }
     septet.stop();
 }
 
+/// Seen to fail when archived links were listed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archived_link_leads_on_and_leaves_the_lists() {
     let (_dir, septet, client) = fresh();
@@ -195,6 +203,7 @@ async fn an_archived_link_leads_on_and_leaves_the_lists() {
     septet.stop();
 }
 
+/// Seen to fail when aliases kept their case, and when they were not normalised.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_is_one_whatever_its_case_and_encoding() {
     let (_dir, septet, client) = fresh();
@@ -217,6 +226,7 @@ async fn an_alias_is_one_whatever_its_case_and_encoding() {
     septet.stop();
 }
 
+/// Seen to fail when a creation did not invalidate what was believed absent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_keeps_its_case() {
     let (_dir, septet, client) = fresh();
@@ -232,6 +242,7 @@ async fn a_code_keeps_its_case() {
     septet.stop();
 }
 
+/// Seen to fail when caches were left to keep permanent redirects.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_leads_with_the_status_it_was_given() {
     let (_dir, septet, client) = fresh();
@@ -245,6 +256,7 @@ async fn a_link_leads_with_the_status_it_was_given() {
     septet.stop();
 }
 
+/// Seen to fail when the time of expiry was not looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_link_leads_to_its_other_url_or_is_gone() {
     let (_dir, septet, client) = fresh();
@@ -267,6 +279,7 @@ async fn an_expired_link_leads_to_its_other_url_or_is_gone() {
     septet.stop();
 }
 
+/// Seen to fail when the key was ignored, and when requests were not compared.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_idempotency_key_makes_one_link() {
     let (_dir, septet, client) = fresh();
@@ -282,6 +295,7 @@ async fn the_same_idempotency_key_makes_one_link() {
     septet.stop();
 }
 
+/// Seen to fail when it was kept as given.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_is_kept_as_its_parsed_form() {
     let (_dir, septet, client) = fresh();

@@ -9,6 +9,7 @@ fn key(name: &str, text: &str) -> ApiKey {
     ApiKey { id: Uuid::new_v4(), digest: ApiKeyDigest::of(text), name: name.to_owned(), created_at_ms: 1 }
 }
 
+/// Seen to fail when any key on record was as good as another.
 pub async fn a_key_is_found_by_its_digest_alone(harness: &mut impl Harness) {
     let kept = key("one", "0123456789");
     harness.store().put_api_key(&kept).await.unwrap();
@@ -43,7 +44,9 @@ pub async fn only_one_key_is_the_first(harness: &mut impl Harness) {
     let store = harness.store();
     let tries = (0..8).map(|number| {
         let store = store.clone();
-        tokio::spawn(async move { store.put_first_api_key(&key("first", &number.to_string())).await.unwrap() })
+        tokio::spawn(async move {
+            store.put_first_api_key(&key(&format!("first-{number}"), &number.to_string())).await.unwrap()
+        })
     });
     let mut first = 0;
     for tried in tries.collect::<Vec<_>>() {

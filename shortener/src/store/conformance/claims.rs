@@ -20,6 +20,7 @@ pub async fn a_block_is_granted_once(harness: &mut impl Harness) {
     assert_eq!(store.claim(next, owner).await.unwrap(), Claim::Granted { first_unused: next.first_id() });
 }
 
+/// Seen to fail when a claim overwrote the one before it.
 pub async fn of_many_who_claim_a_block_one_gets_it(harness: &mut impl Harness) {
     let store = harness.store();
     let claims = (0..16).map(|_| {
