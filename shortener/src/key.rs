@@ -106,7 +106,7 @@ impl Alias {
             return Err(AliasError::Empty);
         }
         // Bounded before it is normalised, which may lengthen it.
-        if given.len() > ALIAS_CHARS_MAX * 8 {
+        if given.len() > ALIAS_CHARS_MAX * 16 {
             return Err(AliasError::TooLong);
         }
         let alias: String = given.nfc().collect::<String>().to_lowercase().nfc().collect();
@@ -257,6 +257,8 @@ mod tests {
         assert_eq!(alias(""), Err(AliasError::Empty));
         assert_eq!(alias(&"x".repeat(191)), Err(AliasError::TooLong));
         assert!(alias(&"x".repeat(190)).is_ok());
+        // Decomposed, each of these takes nine bytes.
+        assert!(alias(&"\u{1112}\u{1161}\u{11ab}".repeat(190)).is_ok());
         assert!(alias("apis").is_ok());
     }
 

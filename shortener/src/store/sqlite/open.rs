@@ -108,9 +108,12 @@ async fn check_sound(probe: &mut SqliteConnection, path: &Path) -> Result<(), Op
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    // A pragma takes no parameters.
-    let mark = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
-    sqlx::raw_sql(mark).execute(&mut *connection).await.map_err(sqlite)?;
+    let mark: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(sqlite)?;
+    if mark != APPLICATION_ID {
+        // A pragma takes no parameters.
+        let set = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
+        sqlx::raw_sql(set).execute(&mut *connection).await.map_err(sqlite)?;
+    }
     // `run` itself makes a future that is not `Send` here (rust-lang/rust#96865); this is what it calls.
     MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(|source| match source {
         MigrateError::VersionMissing(version) => OpenError::Newer { path: path.to_owned(), version },
