@@ -28,6 +28,18 @@ const PAGE_MAX: u32 = 1_000;
 /// The longest idempotency key, in characters.
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 
+/// What lists are narrowed by in Dub's API, each with the value that asks for nothing.
+const FILTERS: [(&str, &str); 8] = [
+    ("withTags", "false"),
+    ("search", ""),
+    ("tagId", ""),
+    ("tagIds", ""),
+    ("tagNames", ""),
+    ("folderId", ""),
+    ("userId", ""),
+    ("tenantId", ""),
+];
+
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/links").get(list).post(create).default_service(web::to(method_not_allowed)))
@@ -77,18 +89,8 @@ async fn list(api: web::Data<Api>, mut params: Params) -> Result<web::Json<Vec<L
     })?;
     let (after, before) = (params.take("startingAfter"), params.take("endingBefore"));
     let number = params.number("page", 1, PAGE_MAX)?;
-    params.not_supported(&[
-        ("sort", "createdAt"),
-        ("sortBy", "createdAt"),
-        ("withTags", "false"),
-        ("search", ""),
-        ("tagId", ""),
-        ("tagIds", ""),
-        ("tagNames", ""),
-        ("folderId", ""),
-        ("userId", ""),
-        ("tenantId", ""),
-    ])?;
+    params.not_supported(&[("sort", "createdAt"), ("sortBy", "createdAt")])?;
+    params.not_supported(&FILTERS)?;
     params.finish()?;
     let page = match (after, before, number) {
         (None, None, None | Some(1)) => Page::First,
@@ -107,17 +109,8 @@ async fn list(api: web::Data<Api>, mut params: Params) -> Result<web::Json<Vec<L
 async fn count(api: web::Data<Api>, mut params: Params) -> Result<web::Json<u64>, ApiError> {
     let archived = archived(&mut params)?;
     domain(&api, &mut params)?;
-    params.not_supported(&[
-        ("groupBy", ""),
-        ("withTags", "false"),
-        ("search", ""),
-        ("tagId", ""),
-        ("tagIds", ""),
-        ("tagNames", ""),
-        ("folderId", ""),
-        ("userId", ""),
-        ("tenantId", ""),
-    ])?;
+    params.not_supported(&[("groupBy", "")])?;
+    params.not_supported(&FILTERS)?;
     params.finish()?;
     Ok(web::Json(api.shortener.store().count(archived).await?))
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 pub mod cache;
 pub mod front;
+#[cfg(test)]
+mod moody_store;
 mod pages;
 pub mod target;
 

@@ -1,108 +1,20 @@
 //! The cache against a store that can be held up, broken and changed.
 
-use std::sync::atomic::AtomicUsize;
-
-use async_trait::async_trait;
-use tokio::sync::watch;
-
 use super::*;
 use crate::{
     key::Alias,
-    link::{ExternalId, Link, LinkId, RedirectStatus},
-    redirect::target::Outcome,
-    store::{Archived, Created, Creation, Listing, Replaced},
+    redirect::{
+        moody_store::{Mood, MoodyStore},
+        target::Outcome,
+    },
 };
-
-/// What the store does when it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mood {
-    Answers,
-    Waits,
-    Fails,
-}
-
-struct MoodyStore {
-    mood: watch::Sender<Mood>,
-    url: Mutex<Option<&'static str>>,
-    reads: AtomicUsize,
-}
-
-impl MoodyStore {
-    fn link(&self, key: &Key) -> Option<Link> {
-        let url = (*self.url.lock())?;
-        Some(Link {
-            id: LinkId(1),
-            domain: Domain::default(),
-            key: key.clone(),
-            url: crate::destination::Destination::from_stored(url),
-            external_id: None,
-            expires_at_ms: None,
-            expired_url: None,
-            title: None,
-            comments: None,
-            archived: false,
-            redirect_status: RedirectStatus::Found,
-            created_at_ms: 0,
-            updated_at_ms: 0,
-            revision: 1,
-        })
-    }
-}
-
-#[async_trait]
-impl Links for MoodyStore {
-    async fn by_key(&self, _: &Domain, key: &Key) -> Result<Option<Link>, StoreError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        // What is read is what was there when the read began.
-        let link = self.link(key);
-        let mut mood = self.mood.subscribe();
-        let mood = *mood.wait_for(|mood| *mood != Mood::Waits).await.expect("the store lives");
-        if mood == Mood::Fails { Err(StoreError::Unavailable("broken".into())) } else { Ok(link) }
-    }
-
-    async fn create(&self, _: Creation) -> Result<Created, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn by_id(&self, _: LinkId) -> Result<Option<Link>, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn by_ids(&self, _: &[LinkId]) -> Result<Vec<Link>, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn by_external_id(&self, _: &ExternalId) -> Result<Option<Link>, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn list(&self, _: &Listing) -> Result<Vec<Link>, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn count(&self, _: Archived) -> Result<u64, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn replace(&self, _: &Link, _: &Link) -> Result<Replaced, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-
-    async fn delete(&self, _: LinkId) -> Result<Option<Link>, StoreError> {
-        unreachable!("the cache only reads by key")
-    }
-}
 
 const NOW_MS: i64 = 1_000_000;
 const FIRST: &str = "https://example.com/first";
 const SECOND: &str = "https://example.com/second";
 
 fn setup(settings: CacheSettings) -> (Arc<MoodyStore>, Arc<Cache>) {
-    let store = Arc::new(MoodyStore {
-        mood: watch::Sender::new(Mood::Answers),
-        url: Mutex::new(Some(FIRST)),
-        reads: AtomicUsize::new(0),
-    });
+    let store = Arc::new(MoodyStore::new(FIRST));
     let cache = Cache::new(store.clone(), settings, Handle::current());
     (store, cache)
 }
