@@ -42,7 +42,7 @@ async fn country_of(client: &Client, headers: &[(&str, &str)]) -> String {
     .await
 }
 
-/// Seen to fail when the first line of the header was read alone, and when the leftmost address was taken.
+/// Seen to fail when the first line of the header was read alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_believed_as_far_as_the_proxies_are() {
     let (_dir, _septet, client) = start(&[("--trusted-proxies", "127.0.0.0/8,198.51.100.0/24")]);
