@@ -31,7 +31,9 @@ async fn qr(mut params: Params) -> Result<HttpResponse, ApiError> {
     let level = params.read("level", level)?.unwrap_or(ECL::L);
     let foreground = params.read("fgColor", color)?.unwrap_or([0; 3]);
     let background = params.read("bgColor", color)?.unwrap_or([255; 3]);
-    let margin = params.number("margin", 0, MARGIN_MAX)?.unwrap_or(MARGIN_DEFAULT);
+    // The older of two ways to ask for no margin, which clients still send.
+    let default = if params.boolean("includeMargin")?.unwrap_or(true) { MARGIN_DEFAULT } else { 0 };
+    let margin = params.number("margin", 0, MARGIN_MAX)?.unwrap_or(default);
     params.boolean("hideLogo")?;
     params.not_supported(&[("logo", "")])?;
     params.finish()?;
