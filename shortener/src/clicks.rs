@@ -99,7 +99,10 @@ impl Clicks {
                 _ = expiry.tick() => {
                     let enricher = Arc::clone(&self.enricher);
                     // It writes a file.
-                    tokio::task::spawn_blocking(move || enricher.lock().expire_salts(clock::now_ms()));
+                    let expired = tokio::task::spawn_blocking(move || enricher.lock().expire_salts(clock::now_ms()));
+                    if let Err(error) = expired.await {
+                        tracing::error!(%error, "visitor salts could not be thrown away");
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::{shortener::LinkError, store::StoreError};
 pub const DOC_PATH: &str = "/api/errors";
 
 /// How long a client should wait before it tries again, in seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
+pub const RETRY_AFTER_SECONDS: &str = "1";
 
 /// What is wrong, for programs. The codes are those that clients of this API know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

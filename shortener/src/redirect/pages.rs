@@ -6,10 +6,7 @@ use actix_http::{
     header::{self, HeaderValue},
 };
 
-use crate::api::error::{Code, body};
-
-/// How long a client should wait before it asks again, in seconds.
-const RETRY_AFTER_SECONDS: &str = "1";
+use crate::api::error::{Code, RETRY_AFTER_SECONDS, body};
 
 /// No link has this key.
 pub fn not_found(request: &Request) -> Response<BoxBody> {
