@@ -16,9 +16,7 @@ use shortener::{
     code::Codec,
     store::{Claim, Claims, Pinned, StoreError},
 };
-use token_service::{
-    Block, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner, Usage,
-};
+use token_service::{Block, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRequest, Leases, Owner, Usage};
 
 const CODES: u32 = 400_000;
 const ROUNDS: u32 = 20;
@@ -41,9 +39,6 @@ impl Leases for Granted {
     }
     async fn give_back(&self, _: LeaseId, _: Owner, _: Usage) -> Result<(), LeaseError> {
         Ok(())
-    }
-    async fn records(&self, _: Option<LeaseId>, _: u32) -> Result<Vec<LeaseRecord>, LeaseError> {
-        Ok(Vec::new())
     }
 }
 

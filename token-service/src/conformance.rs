@@ -15,7 +15,10 @@ use async_trait::async_trait;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
-use crate::{Block, Ended, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner, Usage};
+use crate::{
+    Account, Block, Ended, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, LeaseState, LeaseStore, Owner,
+    RecordFilter, Usage,
+};
 
 /// More steps than any call takes.
 const DROPPED_STEPS_MAX: u32 = 24;
@@ -24,7 +27,7 @@ const DROPPED_STEPS_MAX: u32 = 24;
 #[async_trait]
 pub trait Harness: Send {
     /// The store, as the next caller would reach it.
-    fn leases(&self) -> Arc<dyn Leases>;
+    fn leases(&self) -> Arc<dyn LeaseStore>;
 
     /// Closes the store and opens it again, as a restart of its process would.
     async fn reopen(&mut self);
@@ -33,11 +36,12 @@ pub trait Harness: Send {
     async fn advance(&mut self, by: Duration);
 }
 
-/// Makes one test of each case of the suite: `leases_conformance!(MyHarness::new().await)`.
+/// Makes one test of each case of the suite: `leases_conformance!(MyHarness::new().await)`. Attributes before the expression go
+/// to each test.
 #[macro_export]
 macro_rules! leases_conformance {
-    ($make:expr) => {
-        $crate::leases_conformance!(@cases $make;
+    ($(#[$attribute:meta])* $make:expr) => {
+        $crate::leases_conformance!(@cases [$(#[$attribute])*] $make;
             id_space_stays_the_same,
             open_leases_share_no_block,
             concurrent_leases_share_no_block,
@@ -51,17 +55,21 @@ macro_rules! leases_conformance {
             renewing_puts_off_the_end,
             usage_never_goes_back,
             the_record_pages,
+            the_record_is_searched,
+            the_account_follows_every_block,
             a_dropped_call_is_whole_or_nothing,
             random_operations_keep_the_accounts,
         );
     };
-    (@cases $make:expr; $($case:ident),* $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $case() {
-                $crate::conformance::$case(&mut $make).await;
-            }
-        )*
+    (@cases $attributes:tt $make:expr; $($case:ident),* $(,)?) => {
+        $($crate::leases_conformance!(@case $attributes $make; $case);)*
+    };
+    (@case [$($attribute:tt)*] $make:expr; $case:ident) => {
+        #[tokio::test]
+        $($attribute)*
+        async fn $case() {
+            $crate::conformance::$case(&mut $make).await;
+        }
     };
 }
 
@@ -69,7 +77,7 @@ fn request(owner: Owner, blocks: u32) -> LeaseRequest {
     LeaseRequest { request_id: Uuid::new_v4(), owner, blocks }
 }
 
-async fn lease(leases: &dyn Leases, owner: Owner, blocks: u32) -> Lease {
+async fn lease(leases: &dyn LeaseStore, owner: Owner, blocks: u32) -> Lease {
     leases.lease(&request(owner, blocks)).await.expect("a lease")
 }
 
@@ -78,10 +86,11 @@ fn usage(used: u32, refused: u32) -> Usage {
 }
 
 /// The whole record, read in pages of three.
-async fn record(leases: &dyn Leases) -> Vec<LeaseRecord> {
+async fn record(leases: &dyn LeaseStore) -> Vec<LeaseRecord> {
     let mut rows: Vec<LeaseRecord> = Vec::new();
     loop {
-        let page = leases.records(rows.last().map(|row| row.lease.id), 3).await.expect("the record");
+        let page =
+            leases.records(RecordFilter::default(), rows.last().map(|row| row.lease.id), 3).await.expect("the record");
         if page.is_empty() {
             return rows;
         }
@@ -89,7 +98,7 @@ async fn record(leases: &dyn Leases) -> Vec<LeaseRecord> {
     }
 }
 
-async fn record_of(leases: &dyn Leases, lease: LeaseId) -> LeaseRecord {
+async fn record_of(leases: &dyn LeaseStore, lease: LeaseId) -> LeaseRecord {
     record(leases).await.into_iter().find(|row| row.lease.id == lease).expect("no lease leaves the record")
 }
 
@@ -278,7 +287,78 @@ pub async fn the_record_pages(harness: &mut impl Harness) {
         assert_eq!((row.usage, row.ended, row.ended_at_ms), (Usage::default(), None, None));
         assert!(row.leased_at_ms > 0 && row.renewed_at_ms == row.leased_at_ms);
     }
-    assert!(leases.records(None, 0).await.expect("an empty page").is_empty());
+    assert!(leases.records(RecordFilter::default(), None, 0).await.expect("an empty page").is_empty());
+}
+
+/// Seen to fail when the owner, or the state, is not compared.
+pub async fn the_record_is_searched(harness: &mut impl Harness) {
+    let leases = harness.leases();
+    let (one, other) = (Owner::random(), Owner::random());
+    let expired = lease(&*leases, one, 1).await;
+    harness.advance(expired.ttl() + Duration::from_millis(1)).await;
+    let open = lease(&*leases, one, 1).await;
+    let returned = lease(&*leases, one, 2).await;
+    leases.give_back(returned.id, one, Usage::default()).await.expect("given back");
+    let others = lease(&*leases, other, 1).await;
+
+    for (state, owner, expected) in [
+        (None, Some(one), vec![expired.id, open.id, returned.id]),
+        (None, Some(other), vec![others.id]),
+        (None, Some(Owner::random()), vec![]),
+        (Some(LeaseState::Open), None, vec![open.id, others.id]),
+        (Some(LeaseState::Open), Some(one), vec![open.id]),
+        (Some(LeaseState::Returned), Some(one), vec![returned.id]),
+        (Some(LeaseState::Expired), None, vec![expired.id]),
+        (Some(LeaseState::Expired), Some(other), vec![]),
+    ] {
+        let filter = RecordFilter { state, owner };
+        let found = leases.records(filter, None, 10).await.expect("the record");
+        assert_eq!(found.iter().map(|row| row.lease.id).collect::<Vec<_>>(), expected, "{filter:?}");
+        assert!(found.iter().all(|row| state.is_none_or(|state| row.state() == state)), "{found:?}");
+    }
+    let after_first = RecordFilter { state: None, owner: Some(one) };
+    let page = leases.records(after_first, Some(expired.id), 1).await.expect("the record");
+    assert_eq!(page.first().map(|row| row.lease.id), Some(open.id));
+}
+
+/// Every block ever handed out is used, lost, in use, returned or expired, and the account says the same as the record.
+///
+/// Seen to fail when a return does not count what was used, and when a second return counts again.
+pub async fn the_account_follows_every_block(harness: &mut impl Harness) {
+    let empty = harness.leases().account().await.expect("an account");
+    assert_eq!((empty, empty.is_balanced()), (Account::default(), true));
+    for seed in 0..6 {
+        random_operations(harness, seed, 60).await;
+        let leases = harness.leases();
+        let account = leases.account().await.expect("an account");
+        assert!(account.is_balanced(), "{account:?}");
+        let mut expected = Account { free: account.free, ..recorded(&record(&*leases).await) };
+        expected.first_leased_last_day = account.first_leased_last_day;
+        assert_eq!(account, expected);
+        assert!(account.first_leased_last_day <= account.ever_leased);
+        harness.reopen().await;
+    }
+    let account = harness.leases().account().await.expect("an account");
+    assert!([account.used, account.lost, account.returned, account.expired, account.free].iter().all(|sum| *sum > 0));
+}
+
+/// The account as the record alone tells it; what is free and what was leased when, it does not tell.
+fn recorded(record: &[LeaseRecord]) -> Account {
+    let blocks: BTreeSet<_> = record.iter().flat_map(|row| row.lease.blocks()).collect();
+    let mut account = Account { ever_leased: blocks.len() as u64, ..Account::default() };
+    for row in record {
+        account.handed_out += u64::from(row.lease.blocks);
+        account.used += u64::from(row.usage.used);
+        account.lost += u64::from(row.usage.refused);
+        let rest = match row.state() {
+            LeaseState::Open => &mut account.in_use,
+            LeaseState::Returned => &mut account.returned,
+            LeaseState::Expired => &mut account.expired,
+        };
+        *rest += u64::from(row.rest());
+        account.open_leases += u64::from(row.ended.is_none());
+    }
+    account
 }
 
 /// Drops calls half-way; the same call then succeeds, and no block is lost or shared.
@@ -354,8 +434,7 @@ pub async fn random_operations(harness: &mut impl Harness, seed: u64, steps: u32
 pub fn assert_accounted(record: &[LeaseRecord]) {
     let mut taken: HashMap<Block, LeaseId> = HashMap::new();
     for row in record {
-        let done = row.usage.used + row.usage.refused;
-        let kept = if row.ended.is_some() { done } else { row.lease.blocks };
+        let kept = if row.ended.is_some() { row.usage.done() } else { row.lease.blocks };
         for block in row.lease.blocks().take(kept as usize) {
             let other = taken.insert(block, row.lease.id);
             assert!(other.is_none(), "{block:?} is in lease {} and in lease {other:?}", row.lease.id.0);

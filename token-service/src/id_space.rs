@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 /// An id space: the key under which ids become codes. Made once, at the first migration, and kept for ever: with another
 /// key the same ids would give other codes, and codes already given out could be given out again.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct IdSpace {
     key: [u8; 32],
 }
@@ -38,9 +38,30 @@ impl fmt::Debug for IdSpace {
     }
 }
 
-/// Names an id space. Safe to show.
+/// Names an id space. Safe to show; written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "service", schema(value_type = String))]
+#[serde(into = "String", try_from = "String")]
 pub struct Fingerprint(pub [u8; 16]);
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut bytes = [0; 16];
+        match hex::decode_to_slice(&text, &mut bytes) {
+            Ok(()) => Ok(Fingerprint(bytes)),
+            Err(_) => Err(format!("{text:?} is no fingerprint: 32 hexadecimal digits")),
+        }
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

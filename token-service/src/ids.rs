@@ -13,6 +13,7 @@ pub const BLOCK_COUNT: u32 = (ID_COUNT / BLOCK_IDS) as u32;
 
 /// A block: [`BLOCK_IDS`] consecutive ids, aligned, named by its index in `[0, BLOCK_COUNT)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Block(pub u32);
 

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{IdSpace, ids::Block};
+use crate::{Account, Fingerprint, IdSpace, ids::Block};
 
 /// One process of a shortener, from start to end: a fresh random UUID for each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Owner(pub Uuid);
 
@@ -22,6 +23,7 @@ impl Owner {
 
 /// Names a lease in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct LeaseId(pub u64);
 
@@ -37,6 +39,7 @@ pub struct LeaseRequest {
 
 /// Consecutive blocks that one owner may try to claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 pub struct Lease {
     pub id: LeaseId,
     pub first: Block,
@@ -64,6 +67,7 @@ impl Lease {
 /// What became of a lease's blocks so far. Blocks are taken in order: the first `used + refused` are done with, the rest
 /// were never claimed or were handed back, and may be leased again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// Blocks that were claimed, and whose ids are used up. A block still in use is not among them, so that a graceful stop
     /// can hand it back, and nor is any block after it.
@@ -72,8 +76,16 @@ pub struct Usage {
     pub refused: u32,
 }
 
+impl Usage {
+    /// Blocks that are done with, one way or the other.
+    pub fn done(self) -> u32 {
+        self.used.saturating_add(self.refused)
+    }
+}
+
 /// How a lease ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// The owner gave it back; the blocks it had not used may be leased again.
@@ -83,9 +95,21 @@ pub enum Ended {
     Expired,
 }
 
+/// Where a lease is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseState {
+    Open,
+    Returned,
+    Expired,
+}
+
 /// A row of the record, which is never deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 pub struct LeaseRecord {
+    #[serde(flatten)]
     pub lease: Lease,
     pub request_id: Uuid,
     pub owner: Owner,
@@ -95,6 +119,21 @@ pub struct LeaseRecord {
     pub renewed_at_ms: i64,
     pub ended_at_ms: Option<i64>,
     pub ended: Option<Ended>,
+}
+
+impl LeaseRecord {
+    pub fn state(&self) -> LeaseState {
+        match self.ended {
+            None => LeaseState::Open,
+            Some(Ended::Returned) => LeaseState::Returned,
+            Some(Ended::Expired) => LeaseState::Expired,
+        }
+    }
+
+    /// Blocks that are not done with: still the owner's in an open lease, free again after its end.
+    pub fn rest(&self) -> u32 {
+        self.lease.blocks - self.usage.done()
+    }
 }
 
 /// Why a call was not carried out.
@@ -110,6 +149,18 @@ pub enum LeaseError {
     /// The request itself is wrong, and would be wrong again.
     #[error("invalid lease request: {0}")]
     Invalid(String),
+    /// The owner holds as many blocks as it may without having used them. Use some, report them, and ask again.
+    #[error("owner {owner} holds {unused} unused blocks; {max} are allowed", owner = .owner.0)]
+    TooManyUnused { owner: Owner, unused: u64, max: u64 },
+    /// These leases are of another id space than the caller's: its codes would be made under another key.
+    #[error("the leases are of the id space {theirs}, the links of {ours}: another --leases is meant")]
+    WrongIdSpace { ours: Fingerprint, theirs: Fingerprint },
+    /// The caller did not prove who it is.
+    #[error("the token service refuses the secret: set the same --token-service-secret on both sides")]
+    Unauthorized,
+    /// Too many calls wait already: nothing was done. Repeat it later.
+    #[error("the lease store has too much to do")]
+    Overloaded,
     /// No answer: it may or may not have been carried out. Repeat it.
     #[error("the lease store does not answer: {0}")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
@@ -141,9 +192,33 @@ pub trait Leases: Send + Sync + 'static {
     /// nothing. [`LeaseError::NotHeld`] if it belongs to another owner or has expired.
     async fn give_back(&self, lease: LeaseId, owner: Owner, usage: Usage) -> Result<(), LeaseError>;
 
-    /// The record, oldest first, from `after` on, at most `limit` rows.
-    async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError>;
-
     /// Ends what was begun, and closes the store: the last call. Nothing to do where nothing is held open.
     async fn close(&self) {}
 }
+
+/// Which leases of the record are meant: those that are like every field that is set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecordFilter {
+    pub state: Option<LeaseState>,
+    pub owner: Option<Owner>,
+}
+
+/// Reads the record, for those who run the service.
+#[async_trait]
+pub trait LeaseRecords: Send + Sync + 'static {
+    /// The leases that `filter` means, oldest first, after `after`, at most `limit` rows.
+    async fn records(
+        &self,
+        filter: RecordFilter,
+        after: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<LeaseRecord>, LeaseError>;
+
+    /// What became of every block, by the running totals that each transaction keeps.
+    async fn account(&self) -> Result<Account, LeaseError>;
+}
+
+/// A whole lease store.
+pub trait LeaseStore: Leases + LeaseRecords {}
+
+impl<T: Leases + LeaseRecords> LeaseStore for T {}

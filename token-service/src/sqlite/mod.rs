@@ -18,7 +18,8 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::{
-    BLOCK_COUNT, Block, Ended, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner, Usage,
+    Account, BLOCK_COUNT, Block, Ended, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRecords, LeaseRequest,
+    Leases, Owner, RecordFilter, Usage,
 };
 
 pub use open::{APPLICATION_ID, OpenError, QUICK_CHECK_BYTES_MAX};
@@ -118,14 +119,27 @@ impl Leases for SqliteLeases {
         tx.commit().await.map_err(unavailable)
     }
 
-    async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError> {
-        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
-        record::page(&mut connection, after, limit).await.map_err(unavailable)
-    }
-
     /// Waits for calls under way. The last connection empties SQLite's log into the file.
     async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+#[async_trait]
+impl LeaseRecords for SqliteLeases {
+    async fn records(
+        &self,
+        filter: RecordFilter,
+        after: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<LeaseRecord>, LeaseError> {
+        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
+        record::page(&mut connection, filter, after, limit).await.map_err(unavailable)
+    }
+
+    async fn account(&self) -> Result<Account, LeaseError> {
+        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
+        record::account(&mut connection, self.now_ms()).await.map_err(unavailable)
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use crate::{Block, Ended, Lease, LeaseId, LeaseRecord, LeaseRequest, Owner, Usage};
+use crate::{Account, Block, Ended, Lease, LeaseId, LeaseRecord, LeaseRequest, LeaseState, Owner, RecordFilter, Usage};
 
 /// A macro and not a constant, so that every query is a literal.
 macro_rules! select_record {
@@ -77,16 +77,56 @@ pub(super) async fn expired(
 
 pub(super) async fn page(
     connection: &mut SqliteConnection,
+    filter: RecordFilter,
     after: Option<LeaseId>,
     limit: u32,
 ) -> Result<Vec<LeaseRecord>, sqlx::Error> {
     let after = after.map_or(-1, |lease| i64::try_from(lease.0).unwrap_or(i64::MAX));
-    sqlx::query(select_record!("WHERE lease_id > ? ORDER BY lease_id LIMIT ?"))
-        .bind(after)
-        .bind(limit)
-        .try_map(read)
-        .fetch_all(connection)
-        .await
+    let state = filter.state.map(|state| match state {
+        LeaseState::Open => "open",
+        LeaseState::Returned => ended_name(Ended::Returned),
+        LeaseState::Expired => ended_name(Ended::Expired),
+    });
+    sqlx::query(select_record!(
+        "WHERE lease_id > ?1 AND (?2 IS NULL OR coalesce(ended, 'open') = ?2) AND (?3 IS NULL OR owner = ?3) \
+         ORDER BY lease_id LIMIT ?4"
+    ))
+    .bind(after)
+    .bind(state)
+    .bind(filter.owner.map(|owner| owner.0.to_string()))
+    .bind(limit)
+    .try_map(read)
+    .fetch_all(connection)
+    .await
+}
+
+pub(super) async fn account(connection: &mut SqliteConnection, now_ms: i64) -> Result<Account, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT (SELECT high_water_block FROM id_space) AS ever_leased, \
+         (SELECT coalesce(sum(blocks), 0) FROM free_runs) AS free, \
+         coalesce(sum(blocks), 0) AS handed_out, coalesce(sum(blocks_used), 0) AS used, \
+         coalesce(sum(blocks_refused), 0) AS lost, count(*) FILTER (WHERE ended IS NULL) AS open_leases, \
+         coalesce(sum(blocks - blocks_used - blocks_refused) FILTER (WHERE ended IS NULL), 0) AS in_use, \
+         coalesce(sum(blocks - blocks_used - blocks_refused) FILTER (WHERE ended = 'returned'), 0) AS returned, \
+         coalesce(sum(blocks - blocks_used - blocks_refused) FILTER (WHERE ended = 'expired'), 0) AS expired, \
+         coalesce(sum(blocks) FILTER (WHERE NOT leased_again AND leased_at_ms > ?), 0) AS last_day FROM leases",
+    )
+    .bind(now_ms - 86_400_000)
+    .fetch_one(connection)
+    .await?;
+    let sum = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    Ok(Account {
+        ever_leased: sum("ever_leased")?,
+        handed_out: sum("handed_out")?,
+        used: sum("used")?,
+        lost: sum("lost")?,
+        in_use: sum("in_use")?,
+        returned: sum("returned")?,
+        expired: sum("expired")?,
+        free: sum("free")?,
+        open_leases: sum("open_leases")?,
+        first_leased_last_day: sum("last_day")?,
+    })
 }
 
 pub(super) async fn renew(

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::{conformance, leases_conformance};
+use crate::{LeaseStore, conformance, leases_conformance};
 
 /// A store in a directory of its own, with a clock that stands still until it is moved.
 struct TempStore {
@@ -43,7 +43,7 @@ async fn open(path: PathBuf, clock_ms: &Arc<AtomicI64>) -> Result<SqliteLeases, 
 
 #[async_trait]
 impl conformance::Harness for TempStore {
-    fn leases(&self) -> Arc<dyn Leases> {
+    fn leases(&self) -> Arc<dyn LeaseStore> {
         Arc::<SqliteLeases>::clone(&self.store)
     }
 

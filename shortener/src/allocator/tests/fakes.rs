@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use token_service::{
-    Block, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Leases, Owner, Usage,
+    Block, IdSpace, Lease, LeaseError, LeaseId, LeaseRequest, Leases, Owner, Usage,
     sqlite::{SqliteLeases, SqliteOptions},
 };
 
@@ -59,9 +59,6 @@ impl Leases for Switched {
     async fn give_back(&self, lease: LeaseId, owner: Owner, usage: Usage) -> Result<(), LeaseError> {
         self.answers()?.give_back(lease, owner, usage).await
     }
-    async fn records(&self, after: Option<LeaseId>, limit: u32) -> Result<Vec<LeaseRecord>, LeaseError> {
-        self.answers()?.records(after, limit).await
-    }
     async fn close(&self) {
         self.inner.close().await;
     }
@@ -97,8 +94,5 @@ impl Leases for CountedLeases {
     }
     async fn give_back(&self, _: LeaseId, _: Owner, _: Usage) -> Result<(), LeaseError> {
         Ok(())
-    }
-    async fn records(&self, _: Option<LeaseId>, _: u32) -> Result<Vec<LeaseRecord>, LeaseError> {
-        Ok(Vec::new())
     }
 }

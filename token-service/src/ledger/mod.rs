@@ -1,0 +1,1 @@
+//! What every database's leases have in common.

@@ -1,0 +1,3 @@
+//! `septet-token-service`: parse, build, run, drain.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Leases in MySQL: the distributed implementation.

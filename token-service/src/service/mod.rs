@@ -1,0 +1,1 @@
+//! The token service: [`LeaseStore`](crate::LeaseStore) over HTTP.
