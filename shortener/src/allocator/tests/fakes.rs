@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use token_service::{
-    Block, IdSpace, Lease, LeaseError, LeaseId, LeaseRequest, Leases, Owner, Usage,
+    Block, IdSpace, Lease, LeaseError, LeaseId, LeaseRequest, LeaseStore, Leases, Owner, Usage,
     sqlite::{SqliteLeases, SqliteOptions},
 };
 
@@ -31,12 +31,12 @@ pub async fn sqlite(path: &Path, clock_ms: &ClockMs) -> Arc<SqliteLeases> {
 
 /// A lease store that can be switched off.
 pub struct Switched {
-    pub inner: Arc<dyn Leases>,
+    pub inner: Arc<dyn LeaseStore>,
     pub down: AtomicBool,
 }
 
 impl Switched {
-    pub fn new(inner: Arc<dyn Leases>) -> Arc<Self> {
+    pub fn new(inner: Arc<dyn LeaseStore>) -> Arc<Self> {
         Arc::new(Self { inner, down: AtomicBool::new(false) })
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tempfile::TempDir;
-use token_service::{Block, IdSpace, LeaseRecords, RecordFilter, Usage, sqlite::LEASE_TTL};
+use token_service::{Block, IdSpace, RecordFilter, Usage, sqlite::LEASE_TTL};
 
 use super::*;
 use claims::{AlwaysGranted, FULL_BLOCK, StoredClaims};
@@ -275,7 +275,7 @@ async fn a_closed_instance_leaves_nothing_leased() {
     let allocator = world.start();
     take(&allocator, 100).await;
     allocator.close().await.unwrap();
-    let record = world.leases.records(RecordFilter::default(), None, 1000).await.unwrap();
+    let record = world.leases.inner.records(RecordFilter::default(), None, 1000).await.unwrap();
     assert!(record.iter().all(|row| row.ended.is_some()), "{record:?}");
     let used: u32 = record.iter().map(|row| row.usage.used).sum();
     assert_eq!(used, 2, "100 codes of blocks with some 39 each");
