@@ -95,6 +95,20 @@ pub enum Ended {
     Expired,
 }
 
+impl Ended {
+    /// As it stands in a database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ended::Returned => "returned",
+            Ended::Expired => "expired",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Ended::Returned, Ended::Expired].into_iter().find(|ended| ended.name() == name)
+    }
+}
+
 /// Where a lease is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "service", derive(utoipa::ToSchema))]

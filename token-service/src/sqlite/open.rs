@@ -13,8 +13,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{SqliteLeases, SqliteOptions};
-use crate::IdSpace;
+use super::{SqliteLeases, SqliteOptions, database::SqliteDatabase};
+use crate::{IdSpace, ledger::Rules};
 
 /// What the header of a lease store's file says: "SEPl".
 pub const APPLICATION_ID: i32 = 0x5345_506C;
@@ -25,8 +25,8 @@ pub const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 /// How long a call waits while another process writes to the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call waits for the calls before it.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a transaction or a reading may take, the wait for the connection included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What SQLite answers about a file that is not its own (`SQLITE_NOTADB`).
 const NOT_A_DATABASE: &str = "26";
@@ -86,7 +86,7 @@ impl SqliteLeases {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .acquire_timeout(QUEUE_TIMEOUT)
+            .acquire_timeout(CALL_TIMEOUT)
             // SQLite rolls back by itself after a full disk or an I/O error, and sqlx's rollback then fails: to it the connection
             // is in a transaction for ever. Such a connection is closed, and another is opened.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
@@ -94,8 +94,8 @@ impl SqliteLeases {
             .await
             .map_err(|e| sqlite_error(path, e))?;
         let id_space = migrate(&pool, path).await?;
-        let ttl_ms = u64::try_from(options.ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64);
-        Ok(Self { pool, id_space, ttl_ms, clock: options.clock })
+        let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
+        Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
     }
 }
 

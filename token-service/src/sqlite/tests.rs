@@ -13,7 +13,10 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::{LeaseStore, conformance, leases_conformance};
+use crate::{
+    BLOCK_COUNT, Block, IdSpace, LeaseError, LeaseRequest, LeaseStore, Leases, Owner, Usage, conformance,
+    leases_conformance,
+};
 
 /// A store in a directory of its own, with a clock that stands still until it is moved.
 struct TempStore {
@@ -116,16 +119,16 @@ async fn the_last_blocks_are_leased_and_then_no_more() {
 #[tokio::test]
 async fn one_call_reaps_a_bounded_number_of_leases() {
     let temp = TempStore::new().await;
-    for _ in 0..REAPED_PER_CALL_MAX + 2 {
+    for _ in 0..REAPED_PER_COMMIT_MAX + 2 {
         temp.store.lease(&request(1)).await.unwrap();
     }
     temp.clock_ms.fetch_add(LEASE_TTL.as_millis() as i64, Ordering::Relaxed);
     let mut file = by_hand(&temp.path()).await;
     let expired = "SELECT count(*) FROM leases WHERE ended = 'expired'";
     temp.store.lease(&request(1)).await.unwrap();
-    assert_eq!(number(&mut file, expired).await, i64::from(REAPED_PER_CALL_MAX));
+    assert_eq!(number(&mut file, expired).await, i64::from(REAPED_PER_COMMIT_MAX));
     temp.store.lease(&request(1)).await.unwrap();
-    assert_eq!(number(&mut file, expired).await, i64::from(REAPED_PER_CALL_MAX) + 2);
+    assert_eq!(number(&mut file, expired).await, i64::from(REAPED_PER_COMMIT_MAX) + 2);
 }
 
 /// Seen to fail without the trigger.
@@ -141,7 +144,7 @@ async fn no_lease_can_be_deleted() {
 #[tokio::test]
 async fn every_commit_is_flushed_to_disk() {
     let temp = TempStore::new().await;
-    let mut connection = temp.store.pool.acquire().await.unwrap();
+    let mut connection = temp.store.database().pool.acquire().await.unwrap();
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
     assert_eq!(journal, "wal");
     assert_eq!(number(&mut connection, "PRAGMA synchronous").await, 2);
@@ -177,7 +180,7 @@ async fn a_closed_store_is_one_file() {
 #[tokio::test]
 async fn after_a_failed_commit_the_next_call_is_carried_out() {
     let temp = TempStore::new().await;
-    let mut connection = temp.store.pool.acquire().await.unwrap();
+    let mut connection = temp.store.database().pool.acquire().await.unwrap();
     connection.lock_handle().await.unwrap().set_commit_hook(|| false);
     drop(connection);
     let request = request(1);
@@ -191,7 +194,7 @@ async fn after_a_failed_commit_the_next_call_is_carried_out() {
 #[tokio::test]
 async fn after_a_full_disk_calls_are_carried_out_again() {
     let temp = TempStore::new().await;
-    let mut connection = temp.store.pool.acquire().await.unwrap();
+    let mut connection = temp.store.database().pool.acquire().await.unwrap();
     let pages = number(&mut connection, "PRAGMA page_count").await;
     sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).execute(&mut *connection).await.unwrap();
     drop(connection);
