@@ -104,7 +104,6 @@ impl<D: Database> Ledger<D> {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn database(&self) -> &D {
         &self.database
     }
