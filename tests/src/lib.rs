@@ -6,6 +6,7 @@ pub mod bench;
 pub mod binary;
 pub mod browser;
 pub mod client;
+pub mod engines;
 pub mod http1;
 pub mod lines;
 pub mod logs;

@@ -1,0 +1,230 @@
+//! Cassandra, which stands for ScyllaDB: one node, or three.
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    Engine, Once, jars::jars, java::java, once, or_fail, ports::Port, probe, server::Server, watched_dir::WatchedDir,
+};
+
+/// Names a Cassandra or ScyllaDB that runs already: `host:port`.
+pub const VARIABLE: &str = "SEPTET_TEST_CQL";
+
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitLog {
+    /// Once it is on disk: what was answered survives `kill -9`.
+    Batch,
+    /// At once, as by Cassandra's default: `kill -9` of a node loses what it answered within the last ten seconds.
+    Periodic,
+}
+
+/// What the node of a cluster knows.
+#[derive(Debug, Clone)]
+struct Node {
+    address: Ipv4Addr,
+    /// CQL's and the nodes' own, the same on every node.
+    ports: Arc<[Port; 2]>,
+    commit_log: CommitLog,
+}
+
+/// A node that a test owns.
+#[derive(Debug)]
+pub struct Cassandra {
+    server: Server,
+    _ports: Arc<[Port; 2]>,
+}
+
+impl Engine for Cassandra {
+    fn try_start() -> Result<Self> {
+        Self::try_start_with(CommitLog::Batch)
+    }
+
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
+    fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+impl Cassandra {
+    /// One node; [`Engine::start`] takes [`CommitLog::Batch`].
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(commit_log: CommitLog) -> Self {
+        or_fail(Self::try_start_with(commit_log))
+    }
+
+    /// A cluster of three nodes on 127.0.0.1, 127.0.0.2 and 127.0.0.3, with [`CommitLog::Batch`]. They start one after the
+    /// other, in some 40 seconds, and take 4 GB of memory.
+    ///
+    /// # Panics
+    /// When one of them does not start.
+    pub fn start_three() -> [Self; 3] {
+        let ports = or_fail(take_ports());
+        [1, 2, 3].map(|last| {
+            let address = Ipv4Addr::new(127, 0, 0, last);
+            or_fail(Self::start_node(Node { address, ports: Arc::clone(&ports), commit_log: CommitLog::Batch }))
+        })
+    }
+
+    /// What a client is told: `host:port`.
+    pub fn contact_point(&self) -> String {
+        self.server.address().to_string()
+    }
+
+    fn try_start_with(commit_log: CommitLog) -> Result<Self> {
+        Self::start_node(Node { address: Ipv4Addr::LOCALHOST, ports: take_ports()?, commit_log })
+    }
+
+    fn start_node(node: Node) -> Result<Self> {
+        let (java, jars) = (java()?, jars("cassandra")?);
+        let address = (node.address, node.ports[0].number()).into();
+        let mut server = Server::new("Cassandra", WatchedDir::new("cassandra")?, address, speaks_cql);
+        fs::write(server.dir().join("cassandra.yaml"), yaml(&node, &server.data()))?;
+        fs::create_dir(server.data())?;
+        let command = command(java, &jars, &server)?;
+        server.start_by(command)?;
+        Ok(Self { server, _ports: node.ports })
+    }
+}
+
+fn take_ports() -> Result<Arc<[Port; 2]>> {
+    Ok(Arc::new([Port::take()?, Port::take()?]))
+}
+
+fn yaml(node: &Node, data: &Path) -> String {
+    let [cql, storage] = node.ports.each_ref().map(Port::number);
+    let (address, data) = (node.address, data.display());
+    let commit_log = match node.commit_log {
+        CommitLog::Batch => "commitlog_sync: batch",
+        CommitLog::Periodic => "commitlog_sync: periodic\ncommitlog_sync_period: 10s",
+    };
+    format!(
+        "cluster_name: septet
+num_tokens: 16
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+{commit_log}
+commitlog_segment_size: 8MiB
+commitlog_total_space: 256MiB
+memtable_heap_space: 96MiB
+memtable_offheap_space: 96MiB
+key_cache_size: 16MiB
+concurrent_reads: 8
+concurrent_writes: 8
+endpoint_snitch: SimpleSnitch
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters: [{{seeds: \"127.0.0.1:{storage}\"}}]
+listen_address: {address}
+rpc_address: {address}
+storage_port: {storage}
+native_transport_port: {cql}
+data_file_directories: [\"{data}/data\"]
+commitlog_directory: \"{data}/commitlog\"
+saved_caches_directory: \"{data}/saved_caches\"
+hints_directory: \"{data}/hints\"
+auto_snapshot: false
+"
+    )
+}
+
+/// What Cassandra reaches into on Java 17, from its own `jvm17-server.options`.
+const EXPORTS: [&str; 11] = [
+    "java.base/jdk.internal.misc",
+    "java.base/jdk.internal.ref",
+    "java.base/java.lang.ref",
+    "java.base/sun.nio.ch",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.sql/java.sql",
+    "jdk.unsupported/sun.misc",
+    "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.attach/sun.tools.attach",
+];
+
+/// As [`EXPORTS`].
+const OPENS: [&str; 18] = [
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.util",
+    "java.base/java.io",
+    "java.base/java.nio",
+    "java.base/sun.nio.ch",
+    "java.base/java.net",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.util.jar",
+    "jdk.management/com.sun.management.internal",
+    "jdk.compiler/com.sun.tools.javac",
+];
+
+fn command(java: String, jars: &Path, server: &Server) -> Result<Vec<String>> {
+    let (dir, data) = (server.dir().display(), server.data());
+    let mut command = vec![java, format!("-javaagent:{}", jamm(jars)?)];
+    command.extend(EXPORTS.map(|package| format!("--add-exports={package}=ALL-UNNAMED")));
+    command.extend(OPENS.map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
+    command.extend(["-Xms640m", "-Xmx640m", "-Xss512k", "-XX:+UseSerialGC"].map(String::from));
+    // What Java would leave in the machine's directory for temporary files after `kill -9`.
+    command.extend(["-XX:-UsePerfData".into(), format!("-Djava.io.tmpdir={dir}"), format!("-Djna.tmpdir={dir}")]);
+    command.extend([
+        "-Djdk.attach.allowAttachSelf=true".into(),
+        "-Dio.netty.tryReflectionSetAccessible=true".into(),
+        format!("-Dcassandra.config=file://{dir}/cassandra.yaml"),
+        format!("-Dcassandra.storagedir={}", data.display()),
+        format!("-Dcassandra.logdir={dir}"),
+        concat!("-Dlogback.configurationFile=", env!("CARGO_MANIFEST_DIR"), "/engines/cassandra/logback.xml").into(),
+        "-Dcassandra-foreground=yes".into(),
+        "-Dcassandra.ring_delay_ms=2000".into(),
+        "-Dcassandra.skip_wait_for_gossip_to_settle=0".into(),
+    ]);
+    command.extend(["-cp".into(), format!("{}/*", jars.display())]);
+    command.push("org.apache.cassandra.service.CassandraDaemon".into());
+    Ok(command)
+}
+
+/// The agent by which Cassandra measures its memory, in whatever version comes with it.
+fn jamm(jars: &Path) -> Result<String> {
+    let names = fs::read_dir(jars)?.flatten().map(|entry| entry.path().to_string_lossy().into_owned());
+    let is_jamm = |path: &String| path.rsplit('/').next().is_some_and(|name| name.starts_with("jamm-"));
+    names.into_iter().find(is_jamm).with_context(|| format!("no jamm-*.jar in {}", jars.display()))
+}
+
+/// Whether it answers a CQL client. A frame of version 4 of the protocol: flags, stream and length are zero, the opcode is OPTIONS (5) or SUPPORTED (6).
+pub fn speaks_cql(address: SocketAddr) -> bool {
+    const OPTIONS: [u8; 9] = [0x04, 0, 0, 0, 0x05, 0, 0, 0, 0];
+    const SUPPORTED: [u8; 5] = [0x84, 0, 0, 0, 0x06];
+    probe::ask::<{ SUPPORTED.len() }>(address, &OPTIONS).is_ok_and(|answer| answer == SUPPORTED)
+}
+
+/// The `host:port` that the environment names, or that of one that is started once for this process.
+///
+/// # Panics
+/// When it does not start.
+pub fn shared() -> &'static str {
+    static SHARED: Once<(String, Option<Cassandra>)> = Once::new();
+    let (contact_point, _) = once(&SHARED, || {
+        if let Ok(named) = env::var(VARIABLE) {
+            return Ok((named, None));
+        }
+        let cassandra = Cassandra::try_start()?;
+        Ok((cassandra.contact_point(), Some(cassandra)))
+    });
+    contact_point
+}
