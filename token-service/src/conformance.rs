@@ -12,12 +12,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use crate::{
     Account, Block, Ended, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, LeaseState, LeaseStore, Owner,
-    RecordFilter, Usage,
+    RecordFilter, UNUSED_BLOCKS_MAX, Usage,
 };
 
 /// More steps than any call takes.
@@ -36,12 +37,15 @@ pub trait Harness: Send {
     async fn advance(&mut self, by: Duration);
 }
 
-/// Makes one test of each case of the suite: `leases_conformance!(MyHarness::new().await)`. Attributes before the expression go
-/// to each test.
+/// Makes one test of each case of the suite: `leases_conformance!(MyHarness::new().await)`; with `ignore = "why";` before it, they
+/// are run only where they are asked for.
 #[macro_export]
 macro_rules! leases_conformance {
-    ($(#[$attribute:meta])* $make:expr) => {
-        $crate::leases_conformance!(@cases [$(#[$attribute])*] $make;
+    (ignore = $why:literal; $make:expr) => {
+        $crate::leases_conformance!(@suite [#[ignore = $why]] $make);
+    };
+    (@suite $attributes:tt $make:expr) => {
+        $crate::leases_conformance!(@cases $attributes $make;
             id_space_stays_the_same,
             open_leases_share_no_block,
             concurrent_leases_share_no_block,
@@ -54,6 +58,7 @@ macro_rules! leases_conformance {
             an_expired_lease_is_leased_again,
             renewing_puts_off_the_end,
             usage_never_goes_back,
+            an_owner_holds_few_unused_blocks,
             the_record_pages,
             the_record_is_searched,
             the_account_follows_every_block,
@@ -70,6 +75,9 @@ macro_rules! leases_conformance {
         async fn $case() {
             $crate::conformance::$case(&mut $make).await;
         }
+    };
+    ($make:expr) => {
+        $crate::leases_conformance!(@suite [] $make);
     };
 }
 
@@ -271,6 +279,32 @@ pub async fn usage_never_goes_back(harness: &mut impl Harness) {
         }
     }
     assert_eq!(record_of(&*leases, held.id).await.usage, usage(2, 1));
+}
+
+/// A store of the default limit, [`UNUSED_BLOCKS_MAX`].
+///
+/// Seen to fail when blocks are not counted, when those of a batch's own leases are not, and when usage or an end frees none.
+pub async fn an_owner_holds_few_unused_blocks(harness: &mut impl Harness) {
+    let leases = harness.leases();
+    let greedy = Owner::random();
+    let asked: Vec<_> = (0..8).map(|_| request(greedy, 200)).collect();
+    let answers = join_all(asked.iter().map(|request| leases.lease(request))).await;
+    let held: Vec<_> = answers.iter().flatten().collect();
+    assert_eq!(held.iter().map(|lease| u64::from(lease.blocks)).sum::<u64>(), UNUSED_BLOCKS_MAX);
+    let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+    assert!(refused.clone().count() > 0);
+    for error in refused {
+        let LeaseError::TooManyUnused { owner, unused, max } = error else { panic!("{error}") };
+        assert_eq!((*owner, *unused, *max), (greedy, UNUSED_BLOCKS_MAX, UNUSED_BLOCKS_MAX));
+    }
+    lease(&*leases, Owner::random(), 1).await;
+
+    leases.renew(held[0].id, greedy, usage(3, 2)).await.expect("renewed");
+    assert_eq!(lease(&*leases, greedy, 8).await.blocks, 5, "as many as were used or refused");
+    let again = leases.lease(&request(greedy, 1)).await;
+    assert!(matches!(again, Err(LeaseError::TooManyUnused { .. })), "{again:?}");
+    leases.give_back(held[1].id, greedy, Usage::default()).await.expect("given back");
+    lease(&*leases, greedy, 8).await;
 }
 
 pub async fn the_record_pages(harness: &mut impl Harness) {

@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 use crate::{Account, Fingerprint, IdSpace, ids::Block};
 
+/// Blocks that one owner may hold in open leases without having used them, unless a store is told otherwise: four of the largest
+/// leases. An instance at full speed holds less than two.
+pub const UNUSED_BLOCKS_MAX: u64 = 4 * Lease::BLOCKS_MAX as u64;
+
 /// One process of a shortener, from start to end: a fresh random UUID for each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "service", derive(utoipa::ToSchema))]

@@ -33,5 +33,5 @@ pub use id_space::{Fingerprint, IdSpace};
 pub use ids::{BLOCK_COUNT, BLOCK_IDS, Block, ID_COUNT};
 pub use lease::{
     Ended, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRecords, LeaseRequest, LeaseState, LeaseStore, Leases, Owner,
-    RecordFilter, Usage,
+    RecordFilter, UNUSED_BLOCKS_MAX, Usage,
 };

@@ -14,6 +14,8 @@ mod sheet;
 mod space;
 pub(crate) mod sql;
 pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,10 +40,6 @@ pub use batch::REAPED_PER_COMMIT_MAX;
 /// How long a lease lives without a renewal, unless the options say otherwise.
 pub const LEASE_TTL: Duration = Duration::from_secs(3600);
 
-/// Blocks that one owner may hold in open leases without having used them, unless the options say otherwise: four of the largest
-/// leases. An instance at full speed holds less than two.
-pub const UNUSED_BLOCKS_MAX: u64 = 4 * Lease::BLOCKS_MAX as u64;
-
 /// Calls that may wait for a transaction; one more is refused as overload.
 pub const CALLS_WAITING_MAX: usize = 16_384;
 
@@ -59,7 +57,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(5);
 pub struct Rules {
     /// The time to live of new leases, in milliseconds.
     pub ttl_ms: u64,
-    /// See [`UNUSED_BLOCKS_MAX`].
+    /// See [`UNUSED_BLOCKS_MAX`](crate::UNUSED_BLOCKS_MAX).
     pub unused_blocks_max: u64,
     /// How long a transaction, all of its attempts together, or a reading may take.
     pub timeout: Duration,

@@ -9,10 +9,13 @@ use std::{str::FromStr, time::Duration};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 
-use crate::ledger::{Ledger, Rules};
+use crate::{
+    UNUSED_BLOCKS_MAX,
+    ledger::{Ledger, Rules},
+};
 use database::MysqlDatabase;
 
-pub use crate::ledger::{LEASE_TTL, REAPED_PER_COMMIT_MAX, UNUSED_BLOCKS_MAX};
+pub use crate::ledger::{LEASE_TTL, REAPED_PER_COMMIT_MAX};
 pub use migrate::SchemaError;
 
 /// The lease store in a MySQL database.

@@ -13,10 +13,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::ledger::Ledger;
+use crate::{UNUSED_BLOCKS_MAX, ledger::Ledger};
 use database::SqliteDatabase;
 
-pub use crate::ledger::{LEASE_TTL, REAPED_PER_COMMIT_MAX, UNUSED_BLOCKS_MAX};
+pub use crate::ledger::{LEASE_TTL, REAPED_PER_COMMIT_MAX};
 pub use open::{APPLICATION_ID, OpenError, QUICK_CHECK_BYTES_MAX};
 
 /// Tells the time, in Unix milliseconds. It may jump: a lease then expires early or late, which the claims make harmless.

@@ -31,7 +31,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// What SQLite answers about a file that is not its own (`SQLITE_NOTADB`).
 const NOT_A_DATABASE: &str = "26";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite/leases");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite/leases");
 
 /// Why a lease store was not opened.
 #[derive(Debug, thiserror::Error)]

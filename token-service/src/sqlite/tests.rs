@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    BLOCK_COUNT, Block, IdSpace, LeaseError, LeaseRequest, LeaseStore, Leases, Owner, Usage, conformance,
-    leases_conformance,
+    Account, BLOCK_COUNT, Block, IdSpace, LeaseError, LeaseId, LeaseRecords, LeaseRequest, LeaseStore, Leases, Owner,
+    Usage, conformance, leases_conformance,
 };
 
 /// A store in a directory of its own, with a clock that stands still until it is moved.
@@ -207,6 +207,42 @@ async fn after_a_full_disk_calls_are_carried_out_again() {
     let error = answers[failed].as_ref().unwrap_err().to_string();
     assert!(error.contains("full"), "{error}");
     assert!(answers[failed + 1..].iter().all(Result::is_ok), "{answers:?}");
+}
+
+/// Seen to fail when the totals begin at zero, and when lease ids do.
+#[tokio::test]
+async fn a_store_without_totals_gets_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("leases.db");
+    let mut file = by_hand(&path).await;
+    open::MIGRATIONS.run_direct(Some(1), &mut file, false).await.unwrap();
+    let filled = "INSERT INTO id_space (only_row, key, high_water_block) VALUES (1, zeroblob(32), 12); \
+        INSERT INTO leases (request_id, owner, first_block, blocks, leased_again, ttl_ms, leased_at_ms, renewed_at_ms, \
+            expires_at_ms, ended_at_ms, ended, blocks_used, blocks_refused) VALUES \
+            ('00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-00000000000a', 0, 8, 0, 9, 1, 1, 10, 5, 'returned', 2, 1), \
+            ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-00000000000a', 8, 4, 0, 9, 1, 1, 10, 7, 'expired', 1, 0), \
+            ('00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-00000000000b', 3, 2, 1, 9, 1, 1, 10, NULL, NULL, 1, 0); \
+        INSERT INTO free_runs (first_block, blocks) VALUES (5, 3), (9, 3)";
+    sqlx::raw_sql(filled).execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+
+    let store = open(path, &Arc::default()).await.unwrap();
+    let account = store.account().await.unwrap();
+    let expected = Account {
+        ever_leased: 12,
+        handed_out: 14,
+        used: 4,
+        lost: 1,
+        in_use: 1,
+        returned: 5,
+        expired: 3,
+        free: 6,
+        open_leases: 1,
+        first_leased_last_day: 12,
+    };
+    assert_eq!((account, account.is_balanced()), (expected, true));
+    let next = store.lease(&request(9)).await.unwrap();
+    assert_eq!((next.id, next.first, next.blocks), (LeaseId(4), Block(5), 3));
 }
 
 async fn refusal(path: PathBuf) -> String {
