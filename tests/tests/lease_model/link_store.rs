@@ -51,10 +51,14 @@ pub enum Request {
 /// What the link store says to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Granted { first_unused: u8 },
+    Granted {
+        first_unused: u8,
+    },
     Refused,
     /// The first of two statements found a block that was handed back.
-    Seen { first_unused: u8 },
+    Seen {
+        first_unused: u8,
+    },
     /// A hand-back was carried out, or there was nothing to hand back.
     Done,
 }

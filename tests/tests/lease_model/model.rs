@@ -6,7 +6,7 @@ use stateright::{Model, Property};
 
 use crate::{
     lease_store::Copy,
-    link_store::{BLOCK_IDS, BLOCKS, Block, Owner, Request, Row},
+    link_store::{Attempt, BLOCK_IDS, BLOCKS, Block, Owner, Request, Row},
     process::Phase,
     rules::{Bounds, Faults, Leasing, Rules},
     state::State,
@@ -24,18 +24,55 @@ pub struct LeaseModel {
 /// A step. Nothing says when, or whether, it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    Lease { owner: Owner, database: usize, answered: bool },
-    Claim { owner: Owner, block: Block },
-    Apply { request: Request, answered: bool },
-    ReadBack { owner: Owner, undecided: bool },
-    Skip { owner: Owner },
-    Use { owner: Owner },
-    Stop { owner: Owner },
-    HandBack { owner: Owner },
-    KeepClaim { owner: Owner },
-    GiveBack { owner: Owner, database: usize, block: Block },
-    Crash { owner: Owner },
-    Expire { database: usize, block: Block },
+    Lease {
+        owner: Owner,
+        database: usize,
+        answered: bool,
+    },
+    Claim {
+        owner: Owner,
+        block: Block,
+    },
+    /// Without claims: the lease is enough.
+    GoAhead {
+        owner: Owner,
+        block: Block,
+    },
+    Apply {
+        request: Request,
+        answered: bool,
+    },
+    ReadBack {
+        owner: Owner,
+        undecided: bool,
+    },
+    Skip {
+        owner: Owner,
+    },
+    Use {
+        owner: Owner,
+    },
+    Stop {
+        owner: Owner,
+    },
+    HandBack {
+        owner: Owner,
+    },
+    KeepClaim {
+        owner: Owner,
+    },
+    GiveBack {
+        owner: Owner,
+        database: usize,
+        block: Block,
+    },
+    Crash {
+        owner: Owner,
+    },
+    Expire {
+        database: usize,
+        block: Block,
+    },
     TakeCopy,
     Restore,
     Split,
@@ -70,7 +107,8 @@ impl Model for LeaseModel {
         let mut state = last.clone();
         let rules = &self.rules;
         match action {
-            Action::Claim { owner, block } => state.begin_claim(owner, block, rules),
+            Action::Claim { owner, block } => state.begin_claim(owner, block),
+            Action::GoAhead { owner, block } => state.process_mut(owner).granted(block, 0),
             Action::Apply { request, answered } => state.apply(request, answered, rules),
             Action::ReadBack { owner, undecided } => {
                 let request = last.process(owner).awaits?;
@@ -105,7 +143,8 @@ impl Model for LeaseModel {
                 Property::sometimes("a block is claimed that somebody else holds", |_, state: &State| {
                     state.processes.iter().filter_map(|process| process.awaits).any(|request| {
                         let row = state.claim_of(request.block());
-                        request.attempt().is_some() && matches!(row, Row::Held { by, .. } if by.owner != request.owner())
+                        request.attempt().is_some()
+                            && matches!(row, Row::Held { by, .. } if by.owner != request.owner())
                     })
                 }),
             ]);
@@ -159,7 +198,8 @@ impl LeaseModel {
                 let touched = (0..BLOCKS as Block).take_while(|block| *block == 0 || state.is_touched(block - 1));
                 actions.extend(touched.map(|block| Action::Claim { owner, block }));
             }
-            (Leasing::Database(_), Some(block)) => actions.push(Action::Claim { owner, block }),
+            (Leasing::Database(_), Some(block)) if self.rules.claims => actions.push(Action::Claim { owner, block }),
+            (Leasing::Database(_), Some(block)) => actions.push(Action::GoAhead { owner, block }),
             (Leasing::Database(_), None) => {
                 for database in 0..databases(state) {
                     actions.push(Action::Lease { owner, database, answered: true });
@@ -227,33 +267,38 @@ fn is_overtaken(state: &State, owner: Owner) -> bool {
     let Some(leases) = &state.leases else { return false };
     let others = state.owners().filter(|other| *other != owner);
     let claimed = &state.process(owner).claimed;
-    others.flat_map(|other| leases.databases.iter().map(move |database| (other, database))).any(|(other, database)| {
-        claimed.iter().any(|claimed| database.is_leased_to(claimed.block, other))
-    })
+    others
+        .flat_map(|other| leases.databases.iter().map(move |database| (other, database)))
+        .any(|(other, database)| claimed.iter().any(|claimed| database.is_leased_to(claimed.block, other)))
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Action::Lease { owner, database, answered } => {
-                write!(f, "{owner} leases a block of database {database}{}", unheard(answered))
+                write!(f, "{owner} leases a block from database {database}{}", unheard(answered))
             }
-            Action::Claim { owner, block } => write!(f, "{owner} begins with block {block}"),
+            Action::Claim { owner, block } => write!(f, "{owner} claims block {block}"),
+            Action::GoAhead { owner, block } => write!(f, "{owner} has block {block} by its lease alone"),
             Action::Apply { request, answered } => write!(f, "{request}{}", unheard(answered)),
-            Action::ReadBack { owner, undecided: false } => write!(f, "{owner} hears nothing, reads its claim back and finds it"),
+            Action::ReadBack { owner, undecided: false } => {
+                write!(f, "{owner} hears nothing, reads the claim back and takes it for its own")
+            }
             Action::ReadBack { owner, undecided: true } => {
-                write!(f, "{owner} hears nothing, reads its claim back and finds it, undecided as it is")
+                write!(f, "{owner} hears nothing, reads its claim back undecided, and takes it for granted")
             }
             Action::Skip { owner } => write!(f, "{owner} hears nothing and skips the block"),
             Action::Use { owner } => write!(f, "{owner} uses its next id"),
             Action::Stop { owner } => write!(f, "{owner} stops"),
-            Action::HandBack { owner } => write!(f, "{owner} names its first unused id"),
+            Action::HandBack { owner } => write!(f, "{owner} hands back its block"),
             Action::KeepClaim { owner } => write!(f, "{owner} gives up to hand its block back"),
             Action::GiveBack { owner, database, block } => {
                 write!(f, "{owner} gives the lease of block {block} back to database {database}")
             }
             Action::Crash { owner } => write!(f, "{owner} crashes"),
-            Action::Expire { database, block } => write!(f, "database {database} lets the lease of block {block} expire"),
+            Action::Expire { database, block } => {
+                write!(f, "database {database} lets the lease of block {block} expire")
+            }
             Action::TakeCopy => write!(f, "the lease database is copied"),
             Action::Restore => write!(f, "the lease database is restored from the copy"),
             Action::Split => write!(f, "the copy is started beside the lease database"),
@@ -265,18 +310,23 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Request::Claim { attempt, block } => {
-                write!(f, "{}'s claim {} of block {block} is carried out", attempt.owner, attempt.number)
+                let Attempt { owner, number } = attempt;
+                write!(f, "the store carries out {owner}'s claim {number}, of block {block}")
             }
             Request::Take { attempt, block, seen } => {
-                write!(f, "{}'s claim {} of block {block}, seen from {seen}, is carried out", attempt.owner, attempt.number)
+                let Attempt { owner, number } = attempt;
+                write!(
+                    f,
+                    "the store gives {owner}, for its claim {number}, block {block} that was seen free from id {seen}"
+                )
             }
             Request::HandBack { owner, block, first_unused } => {
-                write!(f, "{owner}'s hand-back of block {block} from {first_unused} is carried out")
+                write!(f, "the store carries out {owner}'s hand-back of block {block} from id {first_unused}")
             }
         }
     }
 }
 
 fn unheard(answered: bool) -> &'static str {
-    if answered { "" } else { ", unheard" }
+    if answered { "" } else { ", and nobody hears of it" }
 }

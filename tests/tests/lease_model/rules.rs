@@ -1,7 +1,5 @@
 //! What is obeyed, what may go wrong, and how much of it is tried.
 
-use crate::link_store::BLOCKS;
-
 /// The rules that keep ids unique. The code obeys all of them; an ablation drops one.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -66,7 +64,6 @@ pub struct Faults {
 
 impl Faults {
     pub const NONE: Faults = Faults { expiry: false, restore: false, split_brain: false };
-    pub const ALL: Faults = Faults { expiry: true, restore: true, split_brain: true };
 }
 
 /// How much is tried. Everything within is tried.
@@ -74,11 +71,11 @@ impl Faults {
 pub struct Bounds {
     /// Starts of instances. All run at once, or one after the other: an instance that crashes and starts again is two.
     pub processes: usize,
-    /// Claims that one process may begin. More than there are blocks, so that one block is claimed twice.
+    /// Claims that one process may begin: two for two blocks, or for one block twice.
     pub attempts: u8,
 }
 
 impl Bounds {
-    pub const TWO: Bounds = Bounds { processes: 2, attempts: BLOCKS as u8 + 1 };
-    pub const THREE: Bounds = Bounds { processes: 3, attempts: 1 };
+    pub const TWO_PROCESSES: Bounds = Bounds { processes: 2, attempts: 2 };
+    pub const THREE_PROCESSES: Bounds = Bounds { processes: 3, attempts: 1 };
 }

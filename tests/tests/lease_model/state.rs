@@ -64,17 +64,12 @@ impl State {
         self.claims[usize::from(block)]
     }
 
-    /// A leased block is claimed; without claims, it is simply used.
-    pub fn begin_claim(&mut self, owner: Owner, block: Block, rules: &Rules) {
+    pub fn begin_claim(&mut self, owner: Owner, block: Block) {
         let process = self.process_mut(owner);
         process.phase = Phase::Running;
         process.attempts += 1;
-        if rules.claims {
-            let attempt = Attempt { owner, number: process.attempts };
-            self.send(Request::Claim { attempt, block });
-        } else {
-            process.granted(block, 0);
-        }
+        let attempt = Attempt { owner, number: process.attempts };
+        self.send(Request::Claim { attempt, block });
     }
 
     /// The end of a process begins. Without claims, blocks in use cannot be told from used ones, and are not given back.
