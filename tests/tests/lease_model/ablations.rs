@@ -1,5 +1,5 @@
-//! Each rule dropped, alone: an id is then used twice, and the shortest way to that is written down.
-//! A lease database whose leases expire is enough for most; where any block may be leased at any moment, leases are not told of.
+//! Each rule dropped, alone: an id is then used twice, and the shortest way to that is written down. A lease database
+//! whose leases expire is enough for most; where any block may be leased at any moment, leases are not told of.
 
 use crate::{
     checking::{holds, shortest_failure},
@@ -75,15 +75,16 @@ fn leases_alone_fail_when_leases_expire() {
     );
 }
 
-/// So it is for the faults that there are claims. (Every block that a process began is lost with it, and with its lease.)
+/// So it is for the faults that there are claims. (Every block that a process began is lost with it, and with its
+/// lease.)
 #[test]
 fn leases_alone_would_do_if_none_expired_and_no_database_forgot() {
     let leasing = Leasing::Database(Faults::NONE);
     holds(LeaseModel { rules: LEASES_ALONE, leasing, bounds: Bounds { processes: 3, attempts: 2 } });
 }
 
-/// A's claim reached too few replicas to be decided, and B's is decided in its place. (Cassandra applies no claim to the table before it is
-/// decided; the rule does not rest on that.)
+/// A's claim reached too few replicas to be decided, and B's is decided in its place. (Cassandra shows no plain read
+/// a claim before it is decided; the rule does not rest on that.)
 #[test]
 fn a_claim_read_back_without_serial_consistency_fails() {
     let rules = Rules { serial_read_back: false, ..Rules::ALL };

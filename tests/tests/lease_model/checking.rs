@@ -4,7 +4,8 @@ use stateright::{Checker, Model};
 
 use crate::model::{LeaseModel, NO_ID_TWICE};
 
-/// Visits every state there is, and finds that no id is used twice in any, and that whatever is interesting does happen.
+/// Visits every state there is, and finds that no id is used twice in any, and that whatever is interesting does
+/// happen.
 pub fn holds(model: LeaseModel) {
     let asked = format!("{model:?}");
     let checker = model.checker().spawn_bfs().join();

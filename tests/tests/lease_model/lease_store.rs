@@ -1,9 +1,9 @@
 //! The lease store as a database, or two of one copy: `token-service/src/lease.rs` is the contract,
 //! `token-service/src/sqlite/` what is modelled.
 //!
-//! A lease is of one block: claims are made block by block, so a lease of many is as many leases that end together, which is
-//! less than what may happen here. Renewals are left out: as any lease may expire at any moment, they would change nothing.
-//! So are reports of use: a lease whose block is used up or was refused stays open, or expires.
+//! A lease is of one block: claims are made block by block, so a lease of many is as many leases that end together,
+//! which is less than what may happen here. Renewals are left out: as any lease may expire at any moment, they would
+//! change nothing. So are reports of use: a lease whose block is used up or was refused stays open, or expires.
 
 use crate::link_store::{BLOCKS, Block, Owner};
 
@@ -29,8 +29,8 @@ impl Database {
         Database { blocks: [Record::New; BLOCKS], requests: vec![None; processes] }
     }
 
-    /// Leases a block that came back, or else a new one; the same again when the request is repeated, even if the lease has
-    /// ended since.
+    /// Leases a block that came back, or else a new one; the same again when the request is repeated, even if the
+    /// lease has ended since.
     fn lease(&mut self, owner: Owner) -> Option<Block> {
         let request = &mut self.requests[usize::from(owner.0)];
         if request.is_none() {
@@ -67,11 +67,11 @@ pub struct LeaseStore {
     /// Two after a split.
     pub databases: Vec<Database>,
     /// At most one is ever taken, and used once.
-    pub copy: Copy,
+    pub copy: Backup,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Copy {
+pub enum Backup {
     NotTaken,
     Taken(Database),
     UsedUp,
@@ -79,7 +79,7 @@ pub enum Copy {
 
 impl LeaseStore {
     pub fn new(processes: usize) -> Self {
-        LeaseStore { databases: vec![Database::new(processes)], copy: Copy::NotTaken }
+        LeaseStore { databases: vec![Database::new(processes)], copy: Backup::NotTaken }
     }
 
     /// A request that is carried out, and answered.
@@ -87,8 +87,8 @@ impl LeaseStore {
         let block = self.databases[database].lease(owner)?;
         // What was answered is never asked again: the next request has another id, here and in every copy.
         let copy = match &mut self.copy {
-            Copy::Taken(copy) => Some(copy),
-            Copy::NotTaken | Copy::UsedUp => None,
+            Backup::Taken(copy) => Some(copy),
+            Backup::NotTaken | Backup::UsedUp => None,
         };
         for database in self.databases.iter_mut().chain(copy) {
             database.requests[usize::from(owner.0)] = None;
@@ -102,12 +102,12 @@ impl LeaseStore {
     }
 
     pub fn take_copy(&mut self) {
-        self.copy = Copy::Taken(self.databases[0].clone());
+        self.copy = Backup::Taken(self.databases[0].clone());
     }
 
     /// Puts the copy in the place of the database, or beside it.
     pub fn use_copy(&mut self, beside: bool) {
-        if let Copy::Taken(copy) = std::mem::replace(&mut self.copy, Copy::UsedUp) {
+        if let Backup::Taken(copy) = std::mem::replace(&mut self.copy, Backup::UsedUp) {
             if beside {
                 self.databases.push(copy);
             } else {

@@ -1,5 +1,6 @@
-//! The claims in the link store: `shortener/src/store/claims.rs` is the contract, `shortener/src/store/sqlite/claims.rs` the
-//! statements that [`Row::apply`] stands for. Every statement is one step: that is what a transaction is.
+//! The claims in the link store: `shortener/src/store/claims.rs` is the contract,
+//! `shortener/src/store/sqlite/claims.rs` the statements that [`Row::apply`] stands for. Every statement is one step:
+//! that is what a transaction is.
 
 use std::fmt;
 

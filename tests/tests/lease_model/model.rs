@@ -1,12 +1,10 @@
 //! The model: what may happen next, and what must hold.
 
-use std::fmt;
-
 use stateright::{Model, Property};
 
 use crate::{
-    lease_store::Copy,
-    link_store::{Attempt, BLOCK_IDS, BLOCKS, Block, Owner, Request, Row},
+    lease_store::Backup,
+    link_store::{BLOCK_IDS, BLOCKS, Block, Owner, Request, Row},
     process::Phase,
     rules::{Bounds, Faults, Leasing, Rules},
     state::State,
@@ -21,7 +19,7 @@ pub struct LeaseModel {
     pub bounds: Bounds,
 }
 
-/// A step. Nothing says when, or whether, it is taken.
+/// A step. Nothing says when, or whether, it is taken: a process that takes none is paused, or slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Lease {
@@ -29,6 +27,7 @@ pub enum Action {
         database: usize,
         answered: bool,
     },
+    /// Sends the claim.
     Claim {
         owner: Owner,
         block: Block,
@@ -38,6 +37,7 @@ pub enum Action {
         owner: Owner,
         block: Block,
     },
+    /// The link store carries out what was sent.
     Apply {
         request: Request,
         answered: bool,
@@ -46,6 +46,7 @@ pub enum Action {
         owner: Owner,
         undecided: bool,
     },
+    /// A claim has no answer: its block is taken to be somebody else's.
     Skip {
         owner: Owner,
     },
@@ -55,9 +56,11 @@ pub enum Action {
     Stop {
         owner: Owner,
     },
+    /// Sends the hand-back of the first claimed block.
     HandBack {
         owner: Owner,
     },
+    /// A hand-back has no answer: the block is left claimed.
     KeepClaim {
         owner: Owner,
     },
@@ -131,9 +134,6 @@ impl Model for LeaseModel {
         let mut properties = vec![
             Property::always(NO_ID_TWICE, |_, state: &State| !state.used_twice),
             Property::sometimes("all ids are used", |_, state: &State| state.used.iter().flatten().all(|used| *used)),
-            Property::sometimes("a process ends with nothing left to hand back", |_, state: &State| {
-                state.processes.iter().any(|process| process.phase == Phase::Gone)
-            }),
         ];
         if self.rules.claims {
             properties.extend([
@@ -195,6 +195,8 @@ impl LeaseModel {
     fn actions_to_get_a_block(&self, owner: Owner, state: &State, actions: &mut Vec<Action>) {
         match (&self.leasing, state.process(owner).leased) {
             (Leasing::Anything, _) => {
+                // Blocks are named in the order in which they are first claimed: with any other names, all would be
+                // the same.
                 let touched = (0..BLOCKS as Block).take_while(|block| *block == 0 || state.is_touched(block - 1));
                 actions.extend(touched.map(|block| Action::Claim { owner, block }));
             }
@@ -223,12 +225,12 @@ fn lease_store_faults(faults: Faults, state: &State, actions: &mut Vec<Action>) 
         }
     }
     match leases.copy {
-        Copy::NotTaken if faults.restore || faults.split_brain => actions.push(Action::TakeCopy),
-        Copy::Taken(_) => {
+        Backup::NotTaken if faults.restore || faults.split_brain => actions.push(Action::TakeCopy),
+        Backup::Taken(_) => {
             actions.extend(faults.restore.then_some(Action::Restore));
             actions.extend(faults.split_brain.then_some(Action::Split));
         }
-        Copy::NotTaken | Copy::UsedUp => {}
+        Backup::NotTaken | Backup::UsedUp => {}
     }
 }
 
@@ -270,63 +272,4 @@ fn is_overtaken(state: &State, owner: Owner) -> bool {
     others
         .flat_map(|other| leases.databases.iter().map(move |database| (other, database)))
         .any(|(other, database)| claimed.iter().any(|claimed| database.is_leased_to(claimed.block, other)))
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Action::Lease { owner, database, answered } => {
-                write!(f, "{owner} leases a block from database {database}{}", unheard(answered))
-            }
-            Action::Claim { owner, block } => write!(f, "{owner} claims block {block}"),
-            Action::GoAhead { owner, block } => write!(f, "{owner} has block {block} by its lease alone"),
-            Action::Apply { request, answered } => write!(f, "{request}{}", unheard(answered)),
-            Action::ReadBack { owner, undecided: false } => {
-                write!(f, "{owner} hears nothing, reads the claim back and takes it for its own")
-            }
-            Action::ReadBack { owner, undecided: true } => {
-                write!(f, "{owner} hears nothing, reads its claim back undecided, and takes it for granted")
-            }
-            Action::Skip { owner } => write!(f, "{owner} hears nothing and skips the block"),
-            Action::Use { owner } => write!(f, "{owner} uses its next id"),
-            Action::Stop { owner } => write!(f, "{owner} stops"),
-            Action::HandBack { owner } => write!(f, "{owner} hands back its block"),
-            Action::KeepClaim { owner } => write!(f, "{owner} gives up to hand its block back"),
-            Action::GiveBack { owner, database, block } => {
-                write!(f, "{owner} gives the lease of block {block} back to database {database}")
-            }
-            Action::Crash { owner } => write!(f, "{owner} crashes"),
-            Action::Expire { database, block } => {
-                write!(f, "database {database} lets the lease of block {block} expire")
-            }
-            Action::TakeCopy => write!(f, "the lease database is copied"),
-            Action::Restore => write!(f, "the lease database is restored from the copy"),
-            Action::Split => write!(f, "the copy is started beside the lease database"),
-        }
-    }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Request::Claim { attempt, block } => {
-                let Attempt { owner, number } = attempt;
-                write!(f, "the store carries out {owner}'s claim {number}, of block {block}")
-            }
-            Request::Take { attempt, block, seen } => {
-                let Attempt { owner, number } = attempt;
-                write!(
-                    f,
-                    "the store gives {owner}, for its claim {number}, block {block} that was seen free from id {seen}"
-                )
-            }
-            Request::HandBack { owner, block, first_unused } => {
-                write!(f, "the store carries out {owner}'s hand-back of block {block} from id {first_unused}")
-            }
-        }
-    }
-}
-
-fn unheard(answered: bool) -> &'static str {
-    if answered { "" } else { ", and nobody hears of it" }
 }

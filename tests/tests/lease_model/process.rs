@@ -90,8 +90,8 @@ impl Process {
         }
     }
 
-    /// A claimed block was handed back, or could not be and stays claimed for ever. Its lease is given back in either case, as
-    /// of a block that is not used up.
+    /// A claimed block was handed back, or could not be and stays claimed for ever. Its lease is given back in either
+    /// case, as of a block that is not used up.
     pub fn let_go(&mut self, block: Block) {
         self.awaits = None;
         self.claimed.retain(|claimed| claimed.block != block);

@@ -1,6 +1,6 @@
-//! The one step of the other model that is not one step in the code: a request takes an id while the allocator is closed
-//! (`shortener/src/allocator/ready.rs`). Steps are those of the code between which another thread may run; that all threads see
-//! them in one order is what `SeqCst` and the queue's own ordering are for.
+//! The one step of the other model that is not one step in the code: a request takes an id while the allocator is
+//! closed (`shortener/src/allocator/ready.rs`). Steps are those of the code between which another thread may run;
+//! that all threads see them in one order is what `SeqCst` and the queue's own ordering are for.
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 

@@ -44,8 +44,9 @@ impl Rules {
 /// What the lease store does to those who lease.
 #[derive(Clone, Debug)]
 pub enum Leasing {
-    /// Its worst: anybody may be leased any block at any moment. Whatever a database does that expires leases, loses commits,
-    /// is restored from copies however old or runs any number of times, this does as well; so it needs no state.
+    /// Its worst: anybody may be leased any block at any moment. Whatever a database does that expires leases, loses
+    /// commits, is restored from copies however old or runs any number of times, this does as well; so it needs no
+    /// state.
     Anything,
     /// A database that keeps its word ([`crate::lease_store`]), but for these faults.
     Database(Faults),
@@ -55,8 +56,8 @@ pub enum Leasing {
 pub struct Faults {
     /// Any lease may expire at any moment: no clock is trusted, and a process may be paused for as long as you like.
     pub expiry: bool,
-    /// A copy is taken at some moment, and put in the place of the database at a later one: a backup, or a failover that
-    /// lost commits.
+    /// A copy is taken at some moment, and put in the place of the database at a later one: a backup, or a failover
+    /// that lost commits.
     pub restore: bool,
     /// A copy is taken at some moment, and started beside the database at a later one.
     pub split_brain: bool,

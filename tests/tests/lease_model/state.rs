@@ -13,8 +13,9 @@ use crate::{
 pub struct State {
     pub processes: Vec<Process>,
     pub claims: [Row; BLOCKS],
-    /// Requests that were ever sent to the link store. Each may be carried out at any later moment, or never, or again: it may be
-    /// slow, get lost, or be repeated by whoever sent it, or by the network; and whoever sent it may be dead by then.
+    /// Requests that were ever sent to the link store. Each may be carried out at any later moment, or never, or
+    /// again: it may be slow, get lost, or be repeated by whoever sent it, or by the network; and whoever sent it may
+    /// be dead by then.
     pub sent: BTreeSet<Request>,
     /// `None` where anything may be leased: see [`Leasing::Anything`].
     pub leases: Option<LeaseStore>,
@@ -72,7 +73,8 @@ impl State {
         self.send(Request::Claim { attempt, block });
     }
 
-    /// The end of a process begins. Without claims, blocks in use cannot be told from used ones, and are not given back.
+    /// The end of a process begins. Without claims, blocks in use cannot be told from used ones, and are not given
+    /// back.
     pub fn stop(&mut self, owner: Owner, rules: &Rules) {
         let process = self.process_mut(owner);
         if !rules.claims {
@@ -93,7 +95,8 @@ impl State {
         self.process_mut(request.owner()).awaits = Some(request);
     }
 
-    /// Carries out a request. Its answer comes at once or never: one that comes late is as good as a process that is slow.
+    /// Carries out a request. Its answer comes at once or never: one that comes late is as good as a process that is
+    /// slow.
     pub fn apply(&mut self, request: Request, answered: bool, rules: &Rules) {
         let answer = self.claims[usize::from(request.block())].apply(request, rules);
         if answered {
@@ -118,7 +121,8 @@ impl State {
     /// From which id on the block of an unanswered claim is the process's own, as far as a look at the row tells.
     pub fn read_back(&self, attempt: Attempt, block: Block, undecided: bool, rules: &Rules) -> Option<u8> {
         match self.claim_of(block) {
-            // The claim was accepted by a replica that a plain read happens to ask, and a later one may be decided in its place.
+            // The claim was accepted by a replica that a plain read happens to ask, and a later one may be decided in
+            // its place.
             row if undecided => row.claimable(),
             Row::Held { by, first_unused } => {
                 let is_ours = if rules.attempts_told_apart { by == attempt } else { by.owner == attempt.owner };
@@ -141,6 +145,7 @@ impl State {
         }
     }
 
+    /// Makes one of states that differ in nothing that matters.
     pub fn settle(&mut self, attempts_max: u8) {
         for process in &mut self.processes {
             if self.leases.is_none() {
