@@ -10,6 +10,8 @@ pub mod engines;
 pub mod http1;
 pub mod lines;
 pub mod logs;
+pub mod process;
 pub mod raw;
 pub mod septet;
+pub mod token_service;
 pub mod wait;
