@@ -6,6 +6,8 @@ pub mod bench;
 pub mod binary;
 pub mod browser;
 pub mod client;
+pub mod drawer;
+pub mod drawing;
 pub mod engines;
 pub mod http1;
 pub mod lines;

@@ -1,9 +1,11 @@
-//! The benchmark: what a redirect, a creation and a cached link cost, measured on the real binary over loopback.
+//! The benchmark: what a redirect, a creation, a cached link, an id and a lease cost, measured on the real binaries over loopback.
 //!
-//! `links` makes the links once; `redirects` and `memory` use them; `creations` makes its own. Each prints a table, and
+//! `links` makes the links once; `redirects` and `memory` use them; `creations`, `ids` and `leases` need none. Each prints a table, and
 //! writes it with the raw figures when `--out` names a file.
 
 mod creations;
+mod ids;
+mod leases;
 mod links;
 mod memory;
 mod redirects;
@@ -18,7 +20,7 @@ use septet_tests::{
 };
 
 #[derive(Debug, Parser)]
-#[command(name = "septet-bench", version, about = "What a redirect, a creation and a cached link cost")]
+#[command(name = "septet-bench", version, about = "What a redirect, a creation, a cached link, an id and a lease cost")]
 struct Cli {
     #[command(subcommand)]
     subject: Subject,
@@ -36,6 +38,10 @@ enum Subject {
     Creations(creations::Settings),
     /// Memory for each cached link
     Memory(memory::Settings),
+    /// What an id costs on the request path, and how many a second the allocator gives
+    Ids(ids::Settings),
+    /// Leases a second from the token service on MariaDB
+    Leases(leases::Settings),
 }
 
 #[derive(Debug, Args)]
@@ -75,5 +81,7 @@ fn main() -> Result<()> {
         Subject::Redirects(settings) => redirects::run(&settings, &common),
         Subject::Creations(settings) => creations::run(&settings, &common),
         Subject::Memory(settings) => memory::run(&settings, &common),
+        Subject::Ids(settings) => ids::run(&settings, &common),
+        Subject::Leases(settings) => leases::run(&settings, &common),
     }
 }

@@ -1,0 +1,70 @@
+//! No id is used twice, whatever happens to MySQL, to the token services and to the instances: real processes of all three,
+//! killed at random, while MySQL is killed, stopped for longer than leases last, put back to an earlier copy, and run twice.
+//!
+//! The instances are `septet-drawer` processes: the shortener's own allocator, client and claims, without links, so that
+//! millions of ids are drawn in a minute.
+
+mod world;
+
+use std::time::Duration;
+
+use septet_tests::engines::{Engine, mariadb::MariaDb};
+use world::{LEASE_TTL, World};
+
+/// Fewer than these, and the test has not tried much.
+const IDS_MIN: u64 = 10_000_000;
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+/// Seen to fail when a refused claim is taken for a granted one, and when a handed-back block begins one id too early.
+#[test]
+#[ignore = "needs MariaDB: run by tests/run"]
+fn no_id_is_used_twice_whatever_happens() {
+    let mut mysql = MariaDb::start();
+    let mut world = World::start(&mysql.url());
+    world.run("at first", seconds(6.0));
+
+    mysql.kill();
+    world.run("while MySQL is dead", seconds(2.0));
+    mysql.start_again();
+    world.run("after it came back", seconds(5.0));
+
+    mysql.stop();
+    let copy = mysql.copy();
+    mysql.start_again();
+    world.run("after a copy was made", seconds(8.0));
+
+    mysql.stop();
+    world.run("while MySQL is stopped for longer than leases last", LEASE_TTL + seconds(5.0));
+    mysql.start_again();
+    world.run("after that", seconds(4.0));
+
+    let before = world.refusals();
+    mysql.stop();
+    mysql.restore(&copy);
+    mysql.start_again();
+    world.run("after MySQL was restored from the copy", seconds(10.0));
+    let after_restore = world.refusals();
+    assert!(after_restore > before, "old ranges must be handed out again, and their claims refused");
+
+    mysql.stop();
+    let copy = mysql.copy();
+    mysql.start_again();
+    let mut second = MariaDb::start_from(&copy);
+    world.split(&second.url());
+    world.run("while two databases hand out the same ranges", seconds(12.0));
+    let after_split = world.refusals();
+    assert!(after_split > after_restore, "both must hand out the same ranges, and claims be refused");
+    second.kill();
+    world.join();
+    world.run("after one of them is gone", seconds(5.0));
+
+    world.kill_and_stop_at_random();
+    let end = world.stop();
+    println!("{end:#?}");
+    assert!(end.ids >= IDS_MIN, "only {} ids", end.ids);
+    assert!(end.kills > 10 && end.service_kills > 4, "{end:?}");
+    assert_eq!(end.refusals_seen, end.refusals_counted, "every refusal must be counted by the metric");
+}

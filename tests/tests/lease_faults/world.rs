@@ -1,0 +1,200 @@
+//! Two token services and four drawers, some of which are killed now and then.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use septet_tests::{
+    drawer::{self, Drawer},
+    drawing::{Drawn, Seen},
+    process::{Launch, Running},
+    token_service,
+};
+use tempfile::TempDir;
+
+/// Short, so that MySQL can be away for longer.
+pub const LEASE_TTL: Duration = Duration::from_secs(4);
+
+const DRAWERS: usize = 4;
+const SERVICES: usize = 2;
+
+/// What each drawer draws at most: enough for the sum, and slow enough that leases last for a while.
+const IDS_PER_S: u64 = 60_000;
+
+/// Something is killed about this often.
+const KILL_INTERVAL: Duration = Duration::from_millis(1500);
+
+/// The services and the drawers.
+pub struct World {
+    directory: TempDir,
+    setup: drawer::Setup,
+    services: Vec<Running>,
+    drawers: Vec<Drawer>,
+    files: Vec<PathBuf>,
+    end: End,
+    rng: StdRng,
+}
+
+/// What came of it all.
+#[derive(Debug, Default)]
+pub struct End {
+    /// Ids found in the files, each once.
+    pub ids: u64,
+    /// Drawers killed.
+    pub kills: u32,
+    /// Drawers stopped in order.
+    pub stops: u32,
+    pub service_kills: u32,
+    /// Times that a drawer waited for an id in vain.
+    pub waits_in_vain: u64,
+    /// Of drawers that ended in order: claims refused, and what the metric says of them.
+    pub refusals_seen: u64,
+    pub refusals_counted: u64,
+}
+
+fn launch(url: &str, directory: &Path) -> Launch {
+    // MySQL is away again and again: what they say about it is expected.
+    token_service::launch(url, directory)
+        .flag("--lease-ttl-ms", LEASE_TTL.as_millis().to_string())
+        .flag("--database-timeout-ms", "1500")
+        .flag("--log", "off")
+}
+
+impl World {
+    /// Everything started, on a database that is migrated first.
+    pub fn start(url: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory for temporary files");
+        let launch = launch(url, directory.path());
+        let migrated = launch.run_to_end("migrate");
+        assert!(migrated.status.success(), "{}", migrated.stderr_text());
+        let services: Vec<_> = (0..SERVICES).map(|_| launch.start()).collect();
+        let addresses: Vec<_> = services.iter().map(|service| service.listen).collect();
+        let setup = drawer::Setup {
+            leases: token_service::urls(&addresses),
+            links: directory.path().join("links.db"),
+            directory: directory.path().to_owned(),
+            ids_per_s: IDS_PER_S,
+        };
+        let seed = rand::rng().random();
+        println!("seed {seed}");
+        let rng = StdRng::seed_from_u64(seed);
+        let mut world =
+            Self { directory, setup, services, drawers: Vec::new(), files: Vec::new(), end: End::default(), rng };
+        for _ in 0..DRAWERS {
+            world.start_drawer();
+        }
+        world
+    }
+
+    fn start_drawer(&mut self) {
+        let drawer = self.setup.start(&format!("ids-{}", self.files.len()));
+        self.files.push(drawer.out().to_owned());
+        self.drawers.push(drawer);
+    }
+
+    /// Lets it run, and kills something now and then.
+    pub fn run(&mut self, what: &str, time: Duration) {
+        let (begun, before) = (Instant::now(), self.ids_said());
+        while begun.elapsed() < time {
+            thread::sleep(KILL_INTERVAL.mul_f64(self.rng.random_range(0.3..1.0)).min(time));
+            match self.rng.random_range(0..6) {
+                0..3 => self.kill_drawer(),
+                3 => self.stop_drawer(),
+                4 => self.kill_service(),
+                _ => {}
+            }
+        }
+        let drawn = self.ids_said().saturating_sub(before);
+        println!("{what}: {:.1} s, about {drawn} ids, {} refusals in all", begun.elapsed().as_secs_f64(), self.refusals());
+    }
+
+    fn kill_drawer(&mut self) {
+        let index = self.rng.random_range(0..self.drawers.len());
+        let drawn = self.drawers.swap_remove(index).kill();
+        self.end.kills += 1;
+        self.ended(drawn);
+        self.start_drawer();
+    }
+
+    fn stop_drawer(&mut self) {
+        let index = self.rng.random_range(0..self.drawers.len());
+        let drawn = self.drawers.swap_remove(index).stop();
+        self.end.stops += 1;
+        self.ended(drawn);
+        self.start_drawer();
+    }
+
+    /// Refusals that a killed drawer had seen and counted are compared as well, as far as it had said so.
+    fn ended(&mut self, drawn: Drawn) {
+        self.end.refusals_seen += drawn.refusals_seen;
+        self.end.refusals_counted += drawn.refusals_counted;
+        self.end.waits_in_vain += drawn.waits_in_vain;
+        self.end.ids += drawn.ids;
+    }
+
+    fn kill_service(&mut self) {
+        let index = self.rng.random_range(0..self.services.len());
+        self.restart_service(index, |launch| launch);
+        self.end.service_kills += 1;
+    }
+
+    /// `kill -9`, and the same again at once, ready or not: the database may be away.
+    fn restart_service(&mut self, index: usize, change: impl FnOnce(Launch) -> Launch) {
+        let service = self.services.remove(index);
+        let again = change(token_service::again(&service));
+        service.kill();
+        self.services.insert(index, again.start_unready());
+    }
+
+    /// The second service works on another database from now on.
+    pub fn split(&mut self, url: &str) {
+        self.restart_service(1, |launch| launch.env("SEPTET_DATABASE", url));
+    }
+
+    /// Both services work on the first one's database again.
+    pub fn join(&mut self) {
+        let launch = token_service::again(&self.services[1]);
+        let first = self.services[0].launch().clone();
+        let listen = self.services[1].listen.to_string();
+        drop(launch);
+        self.restart_service(1, |_| first.flag("--listen", listen));
+    }
+
+    pub fn kill_and_stop_at_random(&mut self) {
+        self.kill_drawer();
+        self.stop_drawer();
+        self.kill_service();
+    }
+
+    /// Refusals that drawers said they had seen, those that are gone included.
+    pub fn refusals(&self) -> u64 {
+        self.end.refusals_seen + self.drawers.iter().map(|drawer| drawer.drawn().refusals_seen).sum::<u64>()
+    }
+
+    fn ids_said(&self) -> u64 {
+        self.end.ids + self.drawers.iter().map(|drawer| drawer.drawn().ids).sum::<u64>()
+    }
+
+    /// Stops everything in order, and looks through every id.
+    pub fn stop(mut self) -> End {
+        for drawer in std::mem::take(&mut self.drawers) {
+            let drawn = drawer.stop();
+            assert!(drawn.closed, "with everything up, everything is handed back: {drawn:?}");
+            self.end.stops += 1;
+            self.ended(drawn);
+        }
+        let mut seen = Seen::default();
+        for file in self.files.iter().filter(|file| file.exists()) {
+            seen.add(file).unwrap_or_else(|error| panic!("{error:#}"));
+        }
+        self.end.ids = seen.ids();
+        for service in std::mem::take(&mut self.services) {
+            service.stop();
+        }
+        drop(self.directory);
+        self.end
+    }
+}
