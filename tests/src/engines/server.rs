@@ -216,7 +216,7 @@ impl Server {
     /// A full disk often leaves no line in the log, which lies on it.
     fn little_space(&self) -> String {
         let free_mib = File::open(self.dir()).and_then(|dir| Ok(rustix::fs::fstatvfs(dir)?));
-        match free_mib.map(|fs| fs.f_bavail * fs.f_frsize >> 20) {
+        match free_mib.map(|fs| (fs.f_bavail * fs.f_frsize) >> 20) {
             Ok(mib) if mib < LITTLE_SPACE_MIB => format!(" (only {mib} MiB are free in {})", self.dir().display()),
             _ => String::new(),
         }
