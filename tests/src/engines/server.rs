@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -159,8 +159,8 @@ impl Server {
 
     fn spawn(&mut self, command: &[String]) -> Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut process = self.dir.command(command);
-        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut process = self.dir.command(command)?;
+        process.stdout(log.try_clone()?).stderr(log);
         self.child = Some(process.spawn().with_context(|| format!("starting {}", self.name))?);
         Ok(())
     }
