@@ -63,7 +63,9 @@ impl WatchedDir {
     pub fn command(&self, command: &[String]) -> io::Result<Command> {
         let mut sh = Command::new("sh");
         sh.args(["-c", LODGER, "sh"]).args(command);
-        sh.stdin(self.life().try_clone()?).current_dir(&self.path).process_group(0);
+        // Two servers of MariaDB with one directory for temporary tables remove each other's.
+        sh.env("TMPDIR", &self.path).current_dir(&self.path).process_group(0);
+        sh.stdin(self.life().try_clone()?);
         Ok(sh)
     }
 
