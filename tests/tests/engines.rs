@@ -4,17 +4,18 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    os::unix::process::CommandExt,
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use septet_tests::engines::{
     Engine, cassandra, cassandra::Cassandra, kafka, kafka::Kafka, mariadb, mariadb::MariaDb, unique_name,
 };
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
+use tempfile::TempDir;
 
 /// How long the directory of an engine may outlive its owner.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
@@ -30,7 +31,7 @@ async fn sql(url: &str, statement: &str) -> sqlx::Result<Vec<i64>> {
 const CREATE: &str = "CREATE TABLE numbers (number BIGINT PRIMARY KEY)";
 const SELECT: &str = "SELECT number FROM numbers ORDER BY number";
 
-/// Seen to fail when a restart took another port, and when it began with an empty directory.
+/// Seen to fail when a restart began with an empty directory.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn mariadb_keeps_what_it_answered_through_kill_and_stop() {
@@ -48,7 +49,8 @@ async fn mariadb_keeps_what_it_answered_through_kill_and_stop() {
     assert_eq!(sql(&url, SELECT).await.unwrap(), [1, 2]);
 }
 
-/// Seen to fail when a restore did nothing, and when the second server worked on the data of the first.
+/// Seen to fail when a restore did nothing, and when both servers kept temporary tables in one directory, as they do by
+/// default: each removes those of the other now and then.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn mariadb_goes_back_to_a_copy_and_runs_beside_one() {
@@ -69,6 +71,10 @@ async fn mariadb_goes_back_to_a_copy_and_runs_beside_one() {
     sql(&second.url(), "INSERT INTO numbers VALUES (4)").await.unwrap();
     assert_eq!(sql(&first.url(), SELECT).await.unwrap(), [1, 3]);
     assert_eq!(sql(&second.url(), SELECT).await.unwrap(), [1, 4]);
+    for mariadb in [&first, &second] {
+        let is_own = format!("SELECT CAST(@@tmpdir = '{}' AS SIGNED)", mariadb.server().dir().display());
+        assert_eq!(sql(&mariadb.url(), &is_own).await.unwrap(), [1]);
+    }
 }
 
 /// Seen to fail when freezing did nothing.
@@ -173,40 +179,60 @@ fn the_shared_cassandra_speaks_cql() {
     assert!(cassandra::speaks_cql(cassandra::shared().parse().unwrap()));
 }
 
-/// `septet-engines` with a MariaDB in `dir`, once that is ready; the other engines are named, and so are not started.
-fn owner(dir: &Path) -> (Child, BufReader<ChildStdout>, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_septet-engines"));
-    command.env("TMPDIR", dir).env_remove(mariadb::VARIABLE).env(kafka::VARIABLE, "-").env(cassandra::VARIABLE, "-");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut lines = stdout.by_ref().lines().map(Result::unwrap);
-    let line = lines.next().expect("a line for MariaDB");
-    assert_eq!(lines.next().as_deref(), Some("ready"));
-    let url = line.strip_prefix(mariadb::VARIABLE).unwrap();
-    let address = url.rsplit('@').next().unwrap().parse().unwrap();
-    (child, stdout, address)
+/// A `septet-engines` that holds a MariaDB in a directory of its own. Killed when dropped.
+struct Owner {
+    child: Child,
+    mariadb: SocketAddr,
+    dir: TempDir,
+    _stdout: BufReader<ChildStdout>,
 }
 
-fn assert_all_gone(dir: &Path, address: SocketAddr) {
-    let deadline = Instant::now() + GONE_WITHIN;
-    let left = || fs::read_dir(dir).unwrap().count();
-    while left() > 0 || TcpStream::connect(address).is_ok() {
-        assert!(Instant::now() < deadline, "{} files are left, or {address} is open", left());
-        thread::sleep(Duration::from_millis(20));
+impl Owner {
+    /// One that is ready. The other engines are named, and so are not started.
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_septet-engines"));
+        command.env("TMPDIR", dir.path()).env_remove(mariadb::VARIABLE);
+        command.env(kafka::VARIABLE, "-").env(cassandra::VARIABLE, "-");
+        let mut child = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = stdout.by_ref().lines().map(Result::unwrap);
+        let url = lines.next().expect("a line for MariaDB");
+        assert_eq!(lines.next().as_deref(), Some("ready"));
+        let mariadb = url.rsplit('@').next().unwrap().parse().unwrap();
+        assert!(url.starts_with(mariadb::VARIABLE) && TcpStream::connect(mariadb).is_ok());
+        Self { child, mariadb, dir, _stdout: stdout }
+    }
+
+    /// Whatever the owner made is gone, or is about to be.
+    fn assert_all_gone(&self) {
+        let deadline = Instant::now() + GONE_WITHIN;
+        let left = || fs::read_dir(self.dir.path()).unwrap().count();
+        while left() > 0 || TcpStream::connect(self.mariadb).is_ok() {
+            assert!(Instant::now() < deadline, "{} files are left, or {} is open", left(), self.mariadb);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
-/// Seen to fail without the watcher, and when the watcher was in its owner's process group (with the interrupt).
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// To the whole process group, as a terminal sends an interrupt. Seen to fail when the watcher did not kill, and when it
+/// was in its owner's process group.
 #[test]
 #[ignore = "needs MariaDB: run by tests/run"]
 fn nothing_is_left_however_the_owner_ends() {
     for signal in [Signal::KILL, Signal::INT, Signal::TERM] {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut child, _stdout, address) = owner(dir.path());
-        assert!(TcpStream::connect(address).is_ok());
-        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
-        child.wait().unwrap();
-        assert_all_gone(dir.path(), address);
+        let mut owner = Owner::start();
+        let group = Pid::from_raw(owner.child.id().cast_signed()).unwrap();
+        kill_process_group(group, signal).unwrap();
+        owner.child.wait().unwrap();
+        owner.assert_all_gone();
     }
 }
 
@@ -214,10 +240,8 @@ fn nothing_is_left_however_the_owner_ends() {
 #[test]
 #[ignore = "needs MariaDB: run by tests/run"]
 fn the_engines_of_a_run_end_with_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut child, _stdout, address) = owner(dir.path());
-    drop(child.stdin.take());
-    assert!(child.wait().unwrap().success());
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    assert!(TcpStream::connect(address).is_err());
+    let mut owner = Owner::start();
+    drop(owner.child.stdin.take());
+    owner.assert_all_gone();
+    assert!(owner.child.wait().unwrap().success());
 }

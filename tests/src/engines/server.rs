@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -159,8 +159,8 @@ impl Server {
 
     fn spawn(&mut self, command: &[String]) -> Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut process = self.dir.command(command);
-        process.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut process = self.dir.command(command)?;
+        process.stdout(log.try_clone()?).stderr(log);
         self.child = Some(process.spawn().with_context(|| format!("starting {}", self.name))?);
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Server {
     /// A full disk often leaves no line in the log, which lies on it.
     fn little_space(&self) -> String {
         let free_mib = File::open(self.dir()).and_then(|dir| Ok(rustix::fs::fstatvfs(dir)?));
-        match free_mib.map(|fs| fs.f_bavail * fs.f_frsize >> 20) {
+        match free_mib.map(|fs| (fs.f_bavail * fs.f_frsize) >> 20) {
             Ok(mib) if mib < LITTLE_SPACE_MIB => format!(" (only {mib} MiB are free in {})", self.dir().display()),
             _ => String::new(),
         }
