@@ -16,7 +16,7 @@ use shortener::{
     code::Codec,
     store::{Claim, Claims, Pinned, StoreError},
 };
-use token_service::{Block, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRequest, Leases, Owner, Usage};
+use token_service::{Block, IdSpace, Lease, LeaseError, LeaseId, LeaseRequest, Leases, Owner, Usage};
 
 const CODES: u32 = 400_000;
 const ROUNDS: u32 = 20;
@@ -50,8 +50,11 @@ impl Claims for Granted {
     async fn hand_back(&self, _: Block, _: Owner, _: u64) -> Result<bool, StoreError> {
         Ok(true)
     }
-    async fn pin_id_space(&self, _: Fingerprint) -> Result<Pinned, StoreError> {
+    async fn pin_id_space(&self, _: &IdSpace) -> Result<Pinned, StoreError> {
         Ok(Pinned::Ours)
+    }
+    async fn id_space(&self) -> Result<Option<IdSpace>, StoreError> {
+        Ok(None)
     }
 }
 
