@@ -171,11 +171,19 @@ mod tests {
     async fn pinned_links_start_without_the_lease_store() {
         let (_dir, store) = store().await;
         store.pin_id_space(&ours()).await.unwrap();
-        for answer in [|| Some(Err(away())), || Some(Err(LeaseError::Unauthorized)), || None] {
-            let leases = asked(move |_| answer());
+        for answer in [away, || LeaseError::Unauthorized] {
+            let leases = asked(move |_| Some(Err(answer())));
             assert_eq!(settle(&store, &leases).await.unwrap(), ours());
             assert_eq!(leases.calls.into_inner(), 1);
         }
+    }
+
+    /// Seen to fail when there was no limit.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_lease_store_is_not_waited_for() {
+        let started = Instant::now();
+        assert_eq!(confirm(ours(), &asked(|_| None)).await.unwrap(), ours());
+        assert!(started.elapsed() <= ASK_LIMIT + Duration::from_secs(1));
     }
 
     /// Seen to fail when what the lease store said was not compared.
