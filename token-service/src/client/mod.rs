@@ -102,18 +102,21 @@ impl HttpLeases {
     }
 
     fn accept_id_space(&self, answer: &IdSpaceAnswer) -> Result<IdSpace, Refusal> {
-        // Before it is remembered: a broken key must not become the caller's id space.
-        let id_space = answer.id_space().ok_or_else(|| Refusal::nonsense("a key that does not give its fingerprint"));
-        match self.ours() {
-            Some(_) => self.check(answer.fingerprint).and(id_space),
-            None => id_space.and_then(|id_space| self.check(id_space.fingerprint()).map(|()| id_space)),
+        if self.ours().is_some() {
+            self.check(answer.fingerprint)?;
         }
+        // Before it is remembered: a broken key must not become the caller's id space.
+        let id_space = answer.id_space();
+        let id_space = id_space.ok_or_else(|| Refusal::nonsense("a key that does not give its fingerprint"))?;
+        self.check(id_space.fingerprint())?;
+        Ok(id_space)
     }
 
     fn accept_lease(&self, answer: LeaseAnswer, request: &LeaseRequest) -> Result<Lease, Refusal> {
-        match self.ours() {
-            Some(_) => self.check(answer.id_space.fingerprint)?,
-            None => drop(self.accept_id_space(&answer.id_space)?),
+        if self.ours().is_some() {
+            self.check(answer.id_space.fingerprint)?;
+        } else {
+            self.accept_id_space(&answer.id_space)?;
         }
         let lease = answer.lease;
         let end = lease.first.0.checked_add(lease.blocks);
