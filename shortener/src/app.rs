@@ -7,20 +7,12 @@ use std::{
 
 use actix_server::{Server, ServerHandle};
 use actix_web::web;
-use analytics::{
-    engine::Engine,
-    query::Queries,
-    rollups::{Rollups, sqlite::SqliteRollups},
-};
+use analytics::{engine::Engine, query::Queries};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use token_service::{
-    Leases,
-    sqlite::{SqliteLeases, SqliteOptions},
-};
 use tokio::{
     runtime::Handle,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
     time::{Duration, sleep},
 };
@@ -29,13 +21,13 @@ use crate::{
     allocator::{self, Allocator},
     api::{Api, RootTarget, auth::Authenticator},
     api_key,
+    backends::Backends,
     clicks::Clicks,
-    code::Codec,
     counting::CountingRuntime,
     data_dir::DataDir,
     drain::Drain,
     greeting, metrics,
-    ops::{self, Ops, Readiness},
+    ops::{self, Ops},
     queries::OnRuntime,
     redirect::{
         cache::{Cache, CacheSettings},
@@ -44,94 +36,101 @@ use crate::{
     server::{self, Shared},
     settings::{ClicksUrl, Settings},
     shortener::Shortener,
-    store::{Claims, Pinned, Store, sqlite::SqliteStore},
+    store::Claims,
 };
 
-/// The embedded databases' names in the data directory.
-const LINKS: &str = "links.db";
-const LEASES: &str = "leases.db";
-const ANALYTICS: &str = "analytics.db";
-
-/// Everything that keeps something: chosen by the settings' URLs, here and nowhere else.
-struct Backends {
-    leases: Arc<dyn Leases>,
-    store: Arc<dyn Store>,
-    rollups: Arc<dyn Rollups>,
-    codec: Arc<Codec>,
+/// Prepares the stores that the settings name, and nothing else.
+pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let backends = Backends::open(&settings, data_dir.path(), &CountingRuntime::start()?).await?;
+    backends.close().await?;
+    println!("{} is prepared", data_dir.path().display());
+    Ok(())
 }
 
-impl Backends {
-    async fn open(settings: &Settings, data_dir: &DataDir, counting: &CountingRuntime) -> anyhow::Result<Self> {
-        let in_data_dir = |url: &crate::settings::SqliteUrl, name| url.path(data_dir.path(), name);
-        let leases = SqliteLeases::open(in_data_dir(&settings.leases, LEASES), SqliteOptions::default()).await?;
-        let id_space = leases.id_space().await?;
-        let codec = Arc::new(Codec::new(&id_space));
-        let store = SqliteStore::open(&in_data_dir(&settings.links, LINKS), Arc::clone(&codec)).await?;
-        if let Pinned::Theirs(theirs) = store.pin_id_space(id_space.fingerprint()).await? {
-            anyhow::bail!(
-                "--links belongs to the id space {theirs}, --leases to {}: their codes would clash. \
-                 Name the lease store that these links were made with.",
-                id_space.fingerprint()
-            );
+/// Serves until SIGTERM or SIGINT, or until a part of it fails. Stops in order, at any moment.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let mut stop = StopSignals::listen()?;
+    let starting = Starting::new(settings)?;
+    // The first start of all waits here for a token service.
+    let backends = tokio::select! {
+        opened = starting.open_backends() => opened?,
+        signal = stop.received() => {
+            tracing::info!(signal, "stopped while starting");
+            return Ok(());
         }
-        // On the counting runtime, so that the thread which writes is one of it.
-        let analytics = in_data_dir(&settings.analytics, ANALYTICS);
-        let rollups = counting.handle().spawn(async move { SqliteRollups::open(&analytics).await }).await??;
-        Ok(Backends { leases: Arc::new(leases), store: Arc::new(store), rollups: Arc::new(rollups), codec })
-    }
+    };
+    Application::build(starting, backends).await?.run_until(stop).await
 }
 
-impl Backends {
-    /// Ends what was begun, so that each store is whole without its log.
-    async fn close(&self) -> anyhow::Result<()> {
-        self.leases.close().await;
-        self.store.close().await;
-        self.rollups.close().await;
-        Ok(())
-    }
-}
-
-/// A Septet that is about to serve.
-pub struct Application {
+/// What a start has before the stores are open: settings that make sense, and an operations port that says "starting".
+struct Starting {
     settings: Settings,
+    api_key: Option<String>,
+    root: Option<String>,
     data_dir: DataDir,
-    backends: Backends,
     counting: CountingRuntime,
-    allocator: Allocator,
-    clicks: Option<Clicks>,
-    readiness: Readiness,
     recorded: PrometheusHandle,
-    server: Server,
-    ops_server: Server,
+    ops: Ops,
+    ops_listening: SocketAddr,
+    ops_handle: ServerHandle,
+    serving_ops: JoinHandle<std::io::Result<()>>,
 }
 
-impl Application {
-    /// Prepares the stores that the settings name, and nothing else.
-    pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
-        let data_dir = DataDir::open(&settings.data_dir)?;
-        let backends = Backends::open(&settings, &data_dir, &CountingRuntime::start()?).await?;
-        backends.close().await?;
-        println!("{} is prepared", data_dir.path().display());
-        Ok(())
-    }
-
-    /// Opens the stores, starts what runs in the background, and listens.
-    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+impl Starting {
+    fn new(settings: Settings) -> anyhow::Result<Self> {
         let api_key = settings.api_key()?;
         let root = settings.root_target()?;
         let recorded = metrics::start().context("metrics cannot be recorded")?;
         let data_dir = DataDir::open(&settings.data_dir)?;
         let counting = CountingRuntime::start().context("threads cannot be started")?;
-        let backends = Backends::open(&settings, &data_dir, &counting).await?;
-        let listener = listen("--listen", settings.listen)?;
         let ops_listener = listen("--ops-listen", settings.ops_listen)?;
-        let (listening, ops_listening) = (listener.local_addr()?, ops_listener.local_addr()?);
+        let ops_listening = ops_listener.local_addr()?;
+        let ops = Ops::new(recorded.clone());
+        let ops_server = ops::server(ops_listener, ops.clone()).context("--ops-listen cannot be served")?;
+        let ops_handle = ops_server.handle();
+        let serving_ops = tokio::spawn(ops_server);
+        tracing::info!(ops = %ops_listening, "Septet prepares to start");
+        Ok(Starting {
+            settings,
+            api_key,
+            root,
+            data_dir,
+            counting,
+            recorded,
+            ops,
+            ops_listening,
+            ops_handle,
+            serving_ops,
+        })
+    }
+
+    async fn open_backends(&self) -> anyhow::Result<Backends> {
+        Backends::open(&self.settings, self.data_dir.path(), &self.counting).await
+    }
+}
+
+/// A Septet that is about to serve.
+struct Application {
+    starting: Starting,
+    backends: Backends,
+    allocator: Allocator,
+    clicks: Option<Clicks>,
+    server: Server,
+}
+
+impl Application {
+    /// Starts what runs in the background, and listens.
+    async fn build(starting: Starting, backends: Backends) -> anyhow::Result<Self> {
+        let Starting { settings, data_dir, counting, ops, ops_listening, .. } = &starting;
+        let listener = listen("--listen", settings.listen)?;
+        let listening = listener.local_addr()?;
 
         let Backends { leases, store, rollups, codec } = &backends;
         let clicks = match settings.clicks {
             ClicksUrl::Local => {
                 let counted = Arc::clone(rollups);
-                Some(Clicks::start(&settings, data_dir.path(), counted, counting.handle()).await?)
+                Some(Clicks::start(settings, data_dir.path(), counted, counting.handle()).await?)
             }
             ClicksUrl::None => None,
         };
@@ -149,12 +148,11 @@ impl Application {
         let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });
         let shortener =
             Shortener::new(Arc::clone(store), allocator.clone(), Arc::clone(&cache), settings.public_url.clone());
-        let readiness = Readiness::default();
         let shared = Shared {
-            readiness: readiness.clone(),
+            readiness: ops.readiness.clone(),
             api: web::Data::new(Api { shortener, queries, codec: Arc::clone(codec) }),
             authenticator: web::Data::new(Authenticator::new(Arc::clone(store))),
-            root: web::Data::new(RootTarget(root)),
+            root: web::Data::new(RootTarget(starting.root.clone())),
             cache: Arc::clone(&cache),
             clicks: clicks.as_ref().map(Clicks::logs),
             click_headers: ClickHeaders {
@@ -162,51 +160,31 @@ impl Application {
                 country: settings.country_header.clone(),
             },
         };
-        let ops = Ops { readiness: readiness.clone(), metrics: recorded.clone(), cache };
-        let server = server::server(listener, &settings, shared).context("--listen cannot be served")?;
-        let ops_server = ops::server(ops_listener, ops).context("--ops-listen cannot be served")?;
+        ops.show(cache);
+        let server = server::server(listener, settings, shared).context("--listen cannot be served")?;
         // Last, so that a key which is made is a key which is shown.
-        let made_api_key = api_key::ensure(&**store, api_key.as_deref()).await?;
+        let made_api_key = api_key::ensure(&**store, starting.api_key.as_deref()).await?;
         tracing::info!(%listening, ops = %ops_listening, public_url = settings.public_url.as_str(), "Septet starts");
         let key = made_api_key.as_deref();
-        if let Err(error) = greeting::write(std::io::stdout(), listening, ops_listening, &settings.public_url, key) {
+        if let Err(error) = greeting::write(std::io::stdout(), listening, *ops_listening, &settings.public_url, key) {
             tracing::warn!(%error, "nobody could be greeted; if an API key was made, set another with --api-key");
         }
-        Ok(Application {
-            settings,
-            data_dir,
-            backends,
-            counting,
-            allocator,
-            clicks,
-            readiness,
-            recorded,
-            server,
-            ops_server,
-        })
+        Ok(Application { starting, backends, allocator, clicks, server })
     }
 
-    /// Serves until SIGTERM or SIGINT, or until a part of it fails; then stops in order.
-    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Application {
-            settings,
-            data_dir,
-            backends,
-            counting,
-            allocator,
-            mut clicks,
-            readiness,
-            recorded,
-            server,
-            ops_server,
-        } = self;
-        let (handle, ops_handle) = (server.handle(), ops_server.handle());
+    /// Serves until it is told to stop, or until a part of it fails; then stops in order.
+    async fn run_until(self, mut stop_signals: StopSignals) -> anyhow::Result<()> {
+        let Application { starting, backends, allocator, mut clicks, server } = self;
+        let Starting { settings, data_dir, counting, recorded, ops, ops_handle, mut serving_ops, .. } = starting;
+        let handle = server.handle();
         let mut serving: JoinHandle<_> = tokio::spawn(server);
-        let mut serving_ops: JoinHandle<_> = tokio::spawn(ops_server);
-        readiness.start();
+        ops.readiness.start();
 
         let stopped = tokio::select! {
-            signal = stop_signal() => signal.map(|name| tracing::info!(signal = name, "stopping")),
+            signal = stop_signals.received() => {
+                tracing::info!(signal, "stopping");
+                Ok(())
+            }
             _ = &mut serving => Err(anyhow::anyhow!("the public port is served no more")),
             _ = &mut serving_ops => Err(anyhow::anyhow!("the operations port is served no more")),
             () = backends.store.ended() => Err(anyhow::anyhow!("the link store writes no more")),
@@ -215,7 +193,7 @@ impl Application {
             () = counting_ended(&mut clicks) => Err(anyhow::anyhow!("clicks are counted no more")),
         };
 
-        readiness.stop();
+        ops.readiness.stop();
         sleep(Duration::from_millis(settings.drain_wait_ms)).await;
         let mut drain = Drain::new(settings.stop_timeout());
         drain.step("finish requests", stop(handle)).await;
@@ -247,10 +225,22 @@ async fn counting_ended(clicks: &mut Option<Clicks>) {
     }
 }
 
-async fn stop_signal() -> anyhow::Result<&'static str> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// What asks the process to stop, from the moment on at which it is listened to.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one's name.
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

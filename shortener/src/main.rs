@@ -1,11 +1,10 @@
-//! `septet`: parse, build, run, drain.
+//! `septet`: parse the settings, and do what is asked.
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shortener::{
-    app::Application,
-    logging,
+    app, logging,
     settings::{Cli, Command},
 };
 use tokio::runtime::Runtime;
@@ -32,8 +31,8 @@ fn run(Cli { command, settings }: Cli) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let done = runtime.block_on(async {
         match command.unwrap_or(Command::Serve) {
-            Command::Migrate => Application::migrate(settings).await,
-            Command::Serve => Application::build(settings).await?.run_until_stopped().await,
+            Command::Migrate => app::migrate(settings).await,
+            Command::Serve => app::serve(settings).await,
         }
     });
     runtime.shutdown_timeout(LAST_WAIT);

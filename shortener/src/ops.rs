@@ -3,7 +3,7 @@
 use std::{
     net::TcpListener,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -41,8 +41,21 @@ impl Readiness {
 #[derive(Clone)]
 pub struct Ops {
     pub readiness: Readiness,
-    pub metrics: PrometheusHandle,
-    pub cache: Arc<Cache>,
+    metrics: PrometheusHandle,
+    /// There is none before the start is over.
+    cache: Arc<OnceLock<Arc<Cache>>>,
+}
+
+impl Ops {
+    /// Of a process that starts.
+    pub fn new(metrics: PrometheusHandle) -> Self {
+        Ops { readiness: Readiness::default(), metrics, cache: Arc::default() }
+    }
+
+    /// From now on, the metrics say how full this cache is.
+    pub fn show(&self, cache: Arc<Cache>) {
+        self.cache.get_or_init(|| cache);
+    }
 }
 
 /// The server of the operations port.
@@ -72,6 +85,8 @@ async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
 }
 
 async fn show_metrics(ops: web::Data<Ops>) -> HttpResponse {
-    metrics::show_cache(&ops.cache);
+    if let Some(cache) = ops.cache.get() {
+        metrics::show_cache(cache);
+    }
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(ops.metrics.render())
 }

@@ -11,6 +11,10 @@ use std::{
 use actix_http::header::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use token_service::{
+    client::ServiceUrl,
+    secret::{Secret, SecretError},
+};
 
 use crate::destination::{Destination, Home};
 
@@ -64,9 +68,24 @@ pub struct Settings {
     #[arg(long, env = "SEPTET_LINKS", default_value = "sqlite:", value_name = "URL", global = true)]
     pub links: SqliteUrl,
 
-    /// Where blocks of ids are leased: `sqlite:` or `sqlite:FILE`
+    /// Where blocks of ids are leased: `sqlite:`, `sqlite:FILE`, or the base URLs of a token service, separated by commas:
+    /// `http://tokens-1:8081,http://tokens-2:8081`
     #[arg(long, env = "SEPTET_LEASES", default_value = "sqlite:", value_name = "URL", global = true)]
-    pub leases: SqliteUrl,
+    pub leases: LeasesUrl,
+
+    /// The secret that the token service knows its instances by, of 24 characters or more
+    #[arg(long, env = "SEPTET_TOKEN_SERVICE_SECRET", hide_env_values = true, value_name = "SECRET", global = true)]
+    pub token_service_secret: Option<String>,
+
+    /// A file that holds the token service's secret
+    #[arg(
+        long,
+        env = "SEPTET_TOKEN_SERVICE_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "token_service_secret"
+    )]
+    #[arg(global = true)]
+    pub token_service_secret_file: Option<PathBuf>,
 
     /// Where clicks go: `local:` (counted by this process), or `none:` (not recorded at all)
     #[arg(long, env = "SEPTET_CLICKS", default_value = "local:", value_name = "URL", global = true)]
@@ -183,6 +202,39 @@ impl FromStr for SqliteUrl {
     }
 }
 
+/// Where blocks of ids are leased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeasesUrl {
+    Sqlite(SqliteUrl),
+    /// The base URLs of one token service: at least one.
+    TokenService(Vec<ServiceUrl>),
+}
+
+impl FromStr for LeasesUrl {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Self, String> {
+        let schemes: Vec<_> =
+            given.split(',').map(|url| url.split_once(':').map_or(url, |(scheme, _)| scheme)).collect();
+        let of_service = |scheme: &&str| matches!(*scheme, "http" | "https");
+        match (schemes.iter().any(of_service), schemes.iter().all(of_service)) {
+            (true, true) => {
+                let urls =
+                    given.split(',').map(|url| ServiceUrl::parse(url).map_err(|error| format!("{url:?} {error}")));
+                urls.collect::<Result<_, _>>().map(LeasesUrl::TokenService)
+            }
+            (true, false) => Err(format!(
+                "these are of different kinds; give sqlite: alone, or base URLs of one token service: {LEASES_HTTP}"
+            )),
+            (false, _) if schemes[0] == "sqlite" => given.parse().map(LeasesUrl::Sqlite),
+            (false, _) => Err(unknown_scheme(given, &["sqlite:", "sqlite:FILE", LEASES_HTTP])),
+        }
+    }
+}
+
+/// How base URLs of a token service are written.
+const LEASES_HTTP: &str = "http://HOST:PORT,http://HOST:PORT (or https://)";
+
 /// Where clicks go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClicksUrl {
@@ -229,6 +281,10 @@ pub enum SettingError {
     ApiKey,
     #[error("--api-key-file {path} cannot be read: {source}")]
     ApiKeyFile { path: String, source: std::io::Error },
+    #[error("--token-service-secret {0}")]
+    TokenServiceSecret(SecretError),
+    #[error("--token-service-secret-file: {0}")]
+    TokenServiceSecretFile(SecretError),
     #[error("--root-url {0}")]
     RootUrl(String),
     #[error("--log is no filter: {0}")]
@@ -248,6 +304,15 @@ impl Settings {
         };
         let printable = key.bytes().all(|byte| byte.is_ascii_graphic());
         if key.len() >= API_KEY_CHARS_MIN && printable { Ok(Some(key)) } else { Err(SettingError::ApiKey) }
+    }
+
+    /// The token service's secret that is set, by flag, variable or file.
+    pub fn token_service_secret(&self) -> Result<Option<Secret>, SettingError> {
+        match (&self.token_service_secret, &self.token_service_secret_file) {
+            (Some(secret), _) => Secret::parse(secret).map(Some).map_err(SettingError::TokenServiceSecret),
+            (None, Some(path)) => Secret::read(path).map(Some).map_err(SettingError::TokenServiceSecretFile),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Where `/` leads.
@@ -302,6 +367,13 @@ mod tests {
     fn a_bad_setting_is_named() {
         for (args, words) in [
             (["--links", "mongodb://x"], ["--links", "\"mongodb\"", "sqlite:"]),
+            (["--leases", "mysql://x/y"], ["--leases", "\"mysql\"", "http://HOST:PORT"]),
+            (["--leases", "tokens-1:8081"], ["--leases", "sqlite:FILE", "http://HOST:PORT"]),
+            (["--leases", "http://a,sqlite:"], ["--leases", "different kinds", "http://HOST:PORT"]),
+            (["--leases", "sqlite:x,http://a"], ["--leases", "different kinds", "sqlite:"]),
+            (["--leases", "http://a,,http://b"], ["--leases", "different kinds", "http://HOST:PORT"]),
+            (["--leases", "http://a,http://"], ["--leases", "\"http://\"", "http://HOST:PORT"]),
+            (["--leases", "http://u:p@a"], ["--leases", "password", "secret"]),
             (["--clicks", "kafka://x:9092/t"], ["--clicks", "\"kafka\"", "local:"]),
             (["--public-url", "localhost"], ["--public-url", "http://", "https://"]),
             (["--listen", "8080"], ["--listen", "8080", "invalid"]),
@@ -310,6 +382,35 @@ mod tests {
             let message = parse(&args).unwrap_err().to_string();
             assert!(words.iter().all(|word| message.contains(word)), "{message}");
         }
+    }
+
+    /// Seen to fail when the list was taken for one URL.
+    #[test]
+    fn leases_come_from_a_file_or_from_a_token_service() {
+        let leases = |given: &str| parse(&["--leases", given]).unwrap().leases;
+        assert_eq!(parse(&[]).unwrap().leases, LeasesUrl::Sqlite(SqliteUrl(None)));
+        assert_eq!(leases("sqlite:a,b.db"), LeasesUrl::Sqlite(SqliteUrl(Some("a,b.db".into()))));
+        let LeasesUrl::TokenService(urls) = leases("http://a:8081,https://b/tokens") else { panic!("a token service") };
+        assert_eq!(urls.iter().map(ToString::to_string).collect::<Vec<_>>(), ["http://a:8081/", "https://b/tokens"]);
+    }
+
+    /// Seen to fail when the file was not read.
+    #[test]
+    fn the_token_service_s_secret_is_long_enough_and_may_be_in_a_file() {
+        assert!(parse(&[]).unwrap().token_service_secret().unwrap().is_none());
+        let with = |secret: &str| parse(&["--token-service-secret", secret]).unwrap().token_service_secret();
+        assert_eq!(with(&"s".repeat(24)).unwrap().unwrap().expose(), "s".repeat(24));
+        let said = with("short-secret").unwrap_err().to_string();
+        assert!(said.contains("--token-service-secret must be 24") && !said.contains("short-secret"), "{said}");
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let from_file = || parse(&["--token-service-secret-file", path]).unwrap().token_service_secret();
+        let said = from_file().unwrap_err().to_string();
+        assert!(said.contains("--token-service-secret-file") && said.contains("24"), "{said}");
+        std::fs::write(path, format!("{}\n", "f".repeat(24))).unwrap();
+        assert_eq!(from_file().unwrap().unwrap().expose(), "f".repeat(24));
+        assert!(parse(&["--token-service-secret-file", path, "--token-service-secret", "x"]).is_err());
     }
 
     #[test]

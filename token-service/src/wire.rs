@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Account, Fingerprint, IdSpace, Lease, LeaseId, LeaseRecord, LeaseRequest, Owner, Usage};
+use crate::{Account, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Owner, Usage};
 
 /// `POST`: lease blocks. `GET`: the record.
 pub const LEASES: &str = "/v1/leases";
@@ -149,6 +149,50 @@ pub struct ErrorBody {
     pub code: ErrorCode,
     /// What is wrong, in a sentence.
     pub message: String,
+    /// With `wrong_id_space`: the id space of this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// With `too_many_unused`: how many unused blocks the owner holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused: Option<u64>,
+    /// With `too_many_unused`: how many it may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_max: Option<u64>,
+}
+
+impl ErrorBody {
+    /// A code and a sentence, and nothing else.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fingerprint: None, unused: None, unused_max: None }
+    }
+
+    /// What an instance is told of an error of the lease store; [`LeaseError`] comes out of it again at the other end.
+    pub fn of(error: &LeaseError) -> Self {
+        let code = match error {
+            LeaseError::Exhausted => ErrorCode::Exhausted,
+            LeaseError::NotHeld(_) => ErrorCode::NotHeld,
+            LeaseError::Invalid(_) => ErrorCode::BadRequest,
+            LeaseError::TooManyUnused { .. } => ErrorCode::TooManyUnused,
+            LeaseError::WrongIdSpace { .. } => ErrorCode::WrongIdSpace,
+            LeaseError::Unauthorized => ErrorCode::Unauthorized,
+            LeaseError::Overloaded => ErrorCode::Overloaded,
+            LeaseError::Unavailable(_) => ErrorCode::Unavailable,
+        };
+        let body = match error {
+            // The rest of its sentence is said at the other end.
+            LeaseError::Invalid(what) => Self::new(code, what),
+            // Of the database, the log may tell; whoever calls may not.
+            LeaseError::Unavailable(_) => Self::new(code, "the lease store does not answer"),
+            other => Self::new(code, other.to_string()),
+        };
+        match error {
+            LeaseError::TooManyUnused { unused, max, .. } => {
+                Self { unused: Some(*unused), unused_max: Some(*max), ..body }
+            }
+            LeaseError::WrongIdSpace { theirs, .. } => Self { fingerprint: Some(*theirs), ..body },
+            _ => body,
+        }
+    }
 }
 
 /// Why a call was not carried out.

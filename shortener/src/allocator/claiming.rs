@@ -3,8 +3,11 @@
 use token_service::Block;
 use tokio::{task::yield_now, time::timeout};
 
-use super::{Ready, Shared, backoff::Backoff, book::LeasedBlock, metrics, ready::Entry};
-use crate::store::{Claim, StoreError};
+use super::{Ready, Shared, book::LeasedBlock, metrics, ready::Entry};
+use crate::{
+    backoff::Backoff,
+    store::{Claim, StoreError},
+};
 
 /// Ids encoded between two points where other tasks may run: some 50 us of work.
 const IDS_PER_TURN: usize = 64;

@@ -3,15 +3,15 @@
 //! In this order: a block leased again while its claim is still ours would be refused to whoever gets it, and be lost.
 
 use token_service::{LeaseId, Usage};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::{
     CloseError, Shared,
-    backoff::Backoff,
     book::ClaimedBlock,
-    leasing::{failed, is_final, within},
+    leasing::{Retrying, is_final, within},
     metrics::{self, HandBack, Operation},
 };
+use crate::backoff::Backoff;
 
 /// Runs when nothing is claimed or leased any more, and the queue is closed.
 pub(super) async fn drain(shared: &Shared) -> Result<(), CloseError> {
@@ -57,18 +57,18 @@ async fn hand_back(shared: &Shared, claimed: ClaimedBlock) -> bool {
 /// Whether the lease is no longer ours.
 async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage) -> bool {
     let options = &shared.options;
-    let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
+    let mut retrying = Retrying::new(options);
     for _ in 0..options.hand_back_attempts {
         match within(options.lease_call_timeout, shared.leases.give_back(lease, shared.owner, usage)).await {
             Ok(()) => return true,
             Err(error) => {
-                failed(Operation::GiveBack, Some(lease), &error);
+                let again_at = retrying.failed(Operation::GiveBack, Some(lease), &error);
                 if is_final(&error) {
                     return true;
                 }
+                sleep_until(again_at).await;
             }
         }
-        sleep(backoff.pause()).await;
     }
     metrics::hand_back_failed(HandBack::Lease);
     false

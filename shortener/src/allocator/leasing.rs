@@ -1,31 +1,49 @@
 //! Keeps blocks leased: asks for the next lease in time, renews leases, gives finished ones back.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    mem::{Discriminant, discriminant},
+    time::Duration,
+};
 
 use token_service::{LeaseError, LeaseId, LeaseRequest, Usage};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
-    Shared,
-    backoff::Backoff,
+    Options, Shared,
     book::Step,
     metrics::{self, HandBack, Operation},
 };
+use crate::{backoff::Backoff, outage::Outage};
+
+/// How long a call that is under way when the allocator stops may go on: what is claimed is waiting to be handed back. A lease
+/// whose answer is not waited for expires.
+const LAST_CALL_WAIT: Duration = Duration::from_secs(1);
 
 /// Carries out what the book says is next, until the allocator stops.
 pub(super) async fn keep_leases(shared: &Shared) {
-    let options = &shared.options;
-    let mut asking = Backoff::new(options.backoff_min, options.backoff_max);
-    let mut upkeep = Backoff::new(options.backoff_min, options.backoff_max);
+    // Apart, as the lease store may renew leases and have none to give.
+    let (mut asking, mut upkeep) = (Retrying::new(&shared.options), Retrying::new(&shared.options));
     while !shared.is_stopping() {
         let step = shared.book.lock().next_step(Instant::now());
-        match step {
-            Step::Lease(request) => ask(shared, &request, &mut asking).await,
-            Step::Renew(lease, usage) => renew(shared, lease, usage, &mut upkeep).await,
-            Step::GiveBack(lease, usage) => give_back(shared, lease, usage, &mut upkeep).await,
-            Step::Wait(until) => wait(shared, until).await,
+        let carried_out = async {
+            match step {
+                Step::Lease(request) => ask(shared, &request, &mut asking).await,
+                Step::Renew(lease, usage) => renew(shared, lease, usage, &mut upkeep).await,
+                Step::GiveBack(lease, usage) => give_back(shared, lease, usage, &mut upkeep).await,
+                Step::Wait(until) => wait(shared, until).await,
+            }
+        };
+        tokio::select! {
+            () = carried_out => {}
+            () = too_late(shared) => tracing::info!("a call to the lease store is left behind"),
         }
     }
+}
+
+async fn too_late(shared: &Shared) {
+    shared.stopped().await;
+    sleep(LAST_CALL_WAIT).await;
 }
 
 async fn wait(shared: &Shared, until: Option<Instant>) {
@@ -42,53 +60,54 @@ async fn wait(shared: &Shared, until: Option<Instant>) {
     }
 }
 
-async fn ask(shared: &Shared, request: &LeaseRequest, backoff: &mut Backoff) {
+async fn ask(shared: &Shared, request: &LeaseRequest, asking: &mut Retrying) {
     let asked_at = Instant::now();
     match within(shared.options.lease_call_timeout, shared.leases.lease(request)).await {
         Ok(lease) => {
-            backoff.reset();
+            asking.succeeded();
             metrics::leased();
             tracing::debug!(lease = lease.id.0, first = lease.first.0, blocks = lease.blocks, "leased");
             shared.book.lock().leased(lease, asked_at);
             shared.wake_claiming.notify_one();
         }
         Err(error) => {
-            failed(Operation::Lease, None, &error);
-            let again_at = Instant::now() + backoff.pause();
+            let again_at = asking.failed(Operation::Lease, None, &error);
             let mut book = shared.book.lock();
-            if matches!(error, LeaseError::Invalid(_)) {
-                book.forget_request();
+            match error {
+                LeaseError::Invalid(_) => book.forget_request(),
+                // It may not know yet what was used.
+                LeaseError::TooManyUnused { .. } => book.report_now(asked_at),
+                _ => {}
             }
             book.ask_again(again_at);
         }
     }
 }
 
-async fn renew(shared: &Shared, lease: LeaseId, usage: Usage, backoff: &mut Backoff) {
+async fn renew(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retrying) {
     let asked_at = Instant::now();
     match within(shared.options.lease_call_timeout, shared.leases.renew(lease, shared.owner, usage)).await {
         Ok(()) => {
-            backoff.reset();
+            upkeep.succeeded();
             shared.book.lock().renewed(lease, asked_at);
         }
-        Err(error) if is_final(&error) => lose(shared, lease, &error),
+        Err(error) if is_final(&error) => lose(shared, lease, &error, upkeep),
         Err(error) => {
-            failed(Operation::Renew, Some(lease), &error);
-            shared.book.lock().renew_again(lease, Instant::now() + backoff.pause());
+            let again_at = upkeep.failed(Operation::Renew, Some(lease), &error);
+            shared.book.lock().renew_again(lease, again_at);
         }
     }
 }
 
-async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage, backoff: &mut Backoff) {
+async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retrying) {
     match within(shared.options.lease_call_timeout, shared.leases.give_back(lease, shared.owner, usage)).await {
         Ok(()) => {
-            backoff.reset();
+            upkeep.succeeded();
             shared.book.lock().forget(lease);
         }
-        Err(error) if is_final(&error) => lose(shared, lease, &error),
+        Err(error) if is_final(&error) => lose(shared, lease, &error, upkeep),
         Err(error) => {
-            failed(Operation::GiveBack, Some(lease), &error);
-            let again_at = Instant::now() + backoff.pause();
+            let again_at = upkeep.failed(Operation::GiveBack, Some(lease), &error);
             if shared.book.lock().give_back_again(lease, again_at, shared.options.hand_back_attempts) {
                 metrics::hand_back_failed(HandBack::Lease);
                 tracing::warn!(lease = lease.0, "a finished lease could not be given back; it is left to expire");
@@ -102,16 +121,57 @@ pub(super) fn is_final(error: &LeaseError) -> bool {
     matches!(error, LeaseError::NotHeld(_) | LeaseError::Invalid(_))
 }
 
-fn lose(shared: &Shared, lease: LeaseId, error: &LeaseError) {
+fn lose(shared: &Shared, lease: LeaseId, error: &LeaseError, upkeep: &mut Retrying) {
+    upkeep.succeeded();
     metrics::lease_lost();
     tracing::warn!(lease = lease.0, %error, "a lease is lost; its unclaimed blocks are dropped");
     shared.book.lock().forget(lease);
 }
 
-/// Counts and logs a failed call that will be repeated.
-pub(super) fn failed(operation: Operation, lease: Option<LeaseId>, error: &LeaseError) {
-    metrics::lease_failed(operation);
-    tracing::warn!(operation = operation.name(), lease = lease.map(|id| id.0), %error, "a call to the lease store failed");
+/// When failed calls are repeated, and which of the failures are logged: the first one of a kind, and one a minute.
+pub(super) struct Retrying {
+    backoff: Backoff,
+    outage: Outage,
+    kind: Option<Discriminant<LeaseError>>,
+}
+
+impl Retrying {
+    pub(super) fn new(options: &Options) -> Self {
+        let backoff = Backoff::new(options.backoff_min, options.backoff_max);
+        Self { backoff, outage: Outage::default(), kind: None }
+    }
+
+    fn succeeded(&mut self) {
+        self.backoff.reset();
+        self.kind = None;
+        if let Some(over) = self.outage.answered(Instant::now()) {
+            let lasted_ms = over.lasted.as_millis() as u64;
+            tracing::info!(lasted_ms, failures = over.failures, "the lease store does as it is asked again");
+        }
+    }
+
+    /// Counts a failed call, and says when to repeat it.
+    pub(super) fn failed(&mut self, operation: Operation, lease: Option<LeaseId>, error: &LeaseError) -> Instant {
+        metrics::lease_failed(operation);
+        if self.kind.replace(discriminant(error)) != Some(discriminant(error)) {
+            self.outage = Outage::default();
+        }
+        let now = Instant::now();
+        if let Some(failures) = self.outage.failed(now) {
+            let (operation, lease) = (operation.name(), lease.map(|id| id.0));
+            if needs_a_person(error) {
+                tracing::error!(operation, lease, failures, %error, "a call to the lease store failed");
+            } else {
+                tracing::warn!(operation, lease, failures, %error, "a call to the lease store failed");
+            }
+        }
+        now + self.backoff.pause()
+    }
+}
+
+/// It will not pass by itself.
+fn needs_a_person(error: &LeaseError) -> bool {
+    matches!(error, LeaseError::Exhausted | LeaseError::WrongIdSpace { .. } | LeaseError::Unauthorized)
 }
 
 /// A call that takes too long is one without an answer.

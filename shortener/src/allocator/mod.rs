@@ -7,7 +7,6 @@
 //! It must never hand out an id of a block whose claim it was not granted, nor one below a granted block's first unused id. That
 //! leases overlap is expected, and harmless by the claims.
 
-mod backoff;
 mod book;
 mod claiming;
 mod drain;
@@ -37,7 +36,8 @@ use ready::ReadyCodes;
 /// Limits of waiting and retrying. None is on the path of a request.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long one call to the lease store may take before it is given up and repeated.
+    /// How long one call to the lease store may take before it is given up and repeated: longer than a client of the token
+    /// service gives its own attempts, which end with a better sentence.
     pub lease_call_timeout: Duration,
     /// How long one claim may take before its block is skipped. A claim that was refused for overload skips nothing: it is
     /// repeated after a pause.
@@ -53,7 +53,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            lease_call_timeout: Duration::from_secs(10),
+            lease_call_timeout: LEASE_CALL_TIMEOUT,
             claim_timeout: Duration::from_secs(10),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
@@ -61,6 +61,9 @@ impl Default for Options {
         }
     }
 }
+
+const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const _: () = assert!(LEASE_CALL_TIMEOUT.as_millis() > token_service::client::CALL_TIMEOUT.as_millis());
 
 /// A code that nobody had before, and the id it was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

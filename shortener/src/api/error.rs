@@ -166,7 +166,8 @@ impl From<LinkError> for ApiError {
             LinkError::IdempotencyKeyReused => ApiError::unprocessable(error.to_string()),
             LinkError::ChangedMeanwhile => ApiError::conflict(error.to_string()),
             LinkError::NoCodes(_) => {
-                tracing::warn!(%error, "no code for a new link");
+                // Counted, and not logged for each request: the allocator says what is the matter.
+                tracing::debug!(%error, "no code for a new link");
                 ApiError::unavailable("No code is ready for a new link at the moment. Please try again.")
             }
             LinkError::Store(error) => error.into(),

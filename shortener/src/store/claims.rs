@@ -1,7 +1,7 @@
 //! Claims: the rows that make one instance the only user of one block.
 
 use async_trait::async_trait;
-use token_service::{Block, Fingerprint, Owner};
+use token_service::{Block, Fingerprint, IdSpace, Owner};
 
 use super::StoreError;
 
@@ -40,6 +40,11 @@ pub trait Claims: Send + Sync + 'static {
     /// if `owner` holds it: `false`, and nothing changed, if not.
     async fn hand_back(&self, block: Block, owner: Owner, first_unused: u64) -> Result<bool, StoreError>;
 
-    /// Ties this store to an id space, the first time for ever.
-    async fn pin_id_space(&self, fingerprint: Fingerprint) -> Result<Pinned, StoreError>;
+    /// Ties this store to an id space, the first time for ever, and keeps it whole: with its key, an instance reads codes
+    /// without asking the lease store. Until then no link can be found by its code.
+    async fn pin_id_space(&self, id_space: &IdSpace) -> Result<Pinned, StoreError>;
+
+    /// The id space that this store is tied to; `None` before the first pin, and where an older version pinned the fingerprint
+    /// alone, which the next pin makes good.
+    async fn id_space(&self) -> Result<Option<IdSpace>, StoreError>;
 }

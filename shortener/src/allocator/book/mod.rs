@@ -253,6 +253,13 @@ impl Book {
         }
     }
 
+    /// The usage of every lease is reported now, whenever it was due.
+    pub(super) fn report_now(&mut self, now: Instant) {
+        for held in &mut self.held {
+            held.renew_at = held.renew_at.min(now);
+        }
+    }
+
     /// A finished lease could not be given back: try again, or leave it to expire after `attempts_max`. Whether it is left.
     pub(super) fn give_back_again(&mut self, lease: LeaseId, at: Instant, attempts_max: u32) -> bool {
         let Some(held) = self.find(lease) else { return false };

@@ -10,13 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
-use token_service::{BLOCK_IDS, Block, Fingerprint, Owner};
+use token_service::{BLOCK_IDS, Block, IdSpace, Owner};
 
 use super::fakes::no_answer;
-use crate::{
-    code::Codec,
-    store::{Claim, Claims, Pinned, Store, StoreError, sqlite::SqliteStore},
-};
+use crate::store::{Claim, Claims, Pinned, Store, StoreError, sqlite::SqliteStore};
 
 pub const FULL_BLOCK: u64 = BLOCK_IDS;
 
@@ -39,9 +36,9 @@ pub struct StoredClaims {
 
 impl StoredClaims {
     /// Blocks are as if earlier owners had handed them back with this many ids unused: encoding takes its time in a debug build.
-    pub async fn open(path: &Path, codec: &Arc<Codec>, ids_per_block: u64) -> Arc<Self> {
+    pub async fn open(path: &Path, ids_per_block: u64) -> Arc<Self> {
         let claims = StoredClaims {
-            store: SqliteStore::open(path, Arc::clone(codec)).await.unwrap(),
+            store: SqliteStore::open(path).await.unwrap(),
             file: SqliteConnectOptions::new().filename(path),
             ids_per_block,
             refused: AtomicUsize::new(0),
@@ -123,8 +120,12 @@ impl Claims for StoredClaims {
         self.answers()?.hand_back(block, owner, first_unused).await
     }
 
-    async fn pin_id_space(&self, fingerprint: Fingerprint) -> Result<Pinned, StoreError> {
-        self.answers()?.pin_id_space(fingerprint).await
+    async fn pin_id_space(&self, id_space: &IdSpace) -> Result<Pinned, StoreError> {
+        self.answers()?.pin_id_space(id_space).await
+    }
+
+    async fn id_space(&self) -> Result<Option<IdSpace>, StoreError> {
+        self.answers()?.id_space().await
     }
 }
 
@@ -141,7 +142,11 @@ impl Claims for AlwaysGranted {
         Ok(true)
     }
 
-    async fn pin_id_space(&self, _: Fingerprint) -> Result<Pinned, StoreError> {
+    async fn pin_id_space(&self, _: &IdSpace) -> Result<Pinned, StoreError> {
         Ok(Pinned::Ours)
+    }
+
+    async fn id_space(&self) -> Result<Option<IdSpace>, StoreError> {
+        Ok(None)
     }
 }

@@ -71,6 +71,16 @@ pub struct CountedLeases {
     pub renewed: Mutex<Vec<(tokio::time::Instant, LeaseId)>>,
     /// Leases up to this one have ended.
     pub ended_to: Mutex<u64>,
+    /// Nothing is answered.
+    pub down: AtomicBool,
+    /// No further lease before usage was reported.
+    pub wants_usage: AtomicBool,
+}
+
+impl CountedLeases {
+    fn answers(&self) -> Result<(), LeaseError> {
+        if self.down.load(Ordering::Relaxed) { Err(LeaseError::Unavailable(no_answer())) } else { Ok(()) }
+    }
 }
 
 pub const COUNTED_BLOCKS: u32 = 8;
@@ -82,17 +92,25 @@ impl Leases for CountedLeases {
         Ok(IdSpace::new([1; 32]))
     }
     async fn lease(&self, request: &LeaseRequest) -> Result<Lease, LeaseError> {
+        self.answers()?;
         let mut leased = self.leased.lock();
+        if self.wants_usage.load(Ordering::Relaxed) && !leased.is_empty() {
+            return Err(LeaseError::TooManyUnused { owner: request.owner, unused: 8, max: 8 });
+        }
         leased.push(request.clone());
         let id = leased.len() as u64;
         let first = Block(id as u32 * COUNTED_BLOCKS);
         Ok(Lease { id: LeaseId(id), first, blocks: COUNTED_BLOCKS, ttl_ms: COUNTED_TTL.as_millis() as u64 })
     }
-    async fn renew(&self, lease: LeaseId, _: Owner, _: Usage) -> Result<(), LeaseError> {
+    async fn renew(&self, lease: LeaseId, _: Owner, usage: Usage) -> Result<(), LeaseError> {
+        self.answers()?;
+        if usage.done() > 0 {
+            self.wants_usage.store(false, Ordering::Relaxed);
+        }
         self.renewed.lock().push((tokio::time::Instant::now(), lease));
         if lease.0 <= *self.ended_to.lock() { Err(LeaseError::NotHeld(lease)) } else { Ok(()) }
     }
     async fn give_back(&self, _: LeaseId, _: Owner, _: Usage) -> Result<(), LeaseError> {
-        Ok(())
+        self.answers()
     }
 }

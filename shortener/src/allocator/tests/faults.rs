@@ -1,5 +1,9 @@
 //! Stores that do not answer, and what the allocator makes of it.
 
+use std::sync::atomic::AtomicUsize;
+
+use token_service::LeaseId;
+
 use super::*;
 
 /// Seen to fail when a failed request for a lease is not repeated.
@@ -109,4 +113,108 @@ async fn the_end_of_the_background_task_is_seen() {
     let allocator = world.start();
     allocator.ended().await;
     assert_eq!(allocator.close().await, Err(CloseError::TaskEnded));
+}
+
+/// The lease store is away for longer than leases live: what is leased is claimed all the same, since claims decide.
+///
+/// Seen to fail when a lease that was not renewed in time was dropped.
+#[tokio::test(start_paused = true)]
+async fn leased_blocks_outlive_their_lease() {
+    let leases = Arc::<CountedLeases>::default();
+    let allocator = start_counted(&leases);
+    take(&allocator, 1).await;
+    leases.down.store(true, Ordering::Relaxed);
+    tokio::time::sleep(COUNTED_TTL * 3).await;
+    let mut blocks: BTreeSet<_> = BTreeSet::new();
+    while let Ok(ready) = allocator.take_or_wait(Duration::from_secs(1)).await {
+        blocks.insert(Block::of(ready.id).0);
+    }
+    assert_eq!(blocks, (COUNTED_BLOCKS..COUNTED_BLOCKS * 2).collect());
+    leases.down.store(false, Ordering::Relaxed);
+    assert!(Block::of(take(&allocator, 1).await[0]).0 >= COUNTED_BLOCKS * 2);
+}
+
+/// Seen to fail when usage was reported with the next renewal only, which is twenty minutes later.
+#[tokio::test(start_paused = true)]
+async fn usage_is_reported_when_another_lease_depends_on_it() {
+    let leases = Arc::<CountedLeases>::default();
+    leases.wants_usage.store(true, Ordering::Relaxed);
+    let allocator = start_counted(&leases);
+    let started = Instant::now();
+    let ids = take(&allocator, 39 * COUNTED_BLOCKS as usize * 3).await;
+    assert!(Block::of(*ids.last().unwrap()).0 >= COUNTED_BLOCKS * 3);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+/// Never answers.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Leases for Silent {
+    async fn id_space(&self) -> Result<IdSpace, token_service::LeaseError> {
+        std::future::pending().await
+    }
+    async fn lease(&self, _: &token_service::LeaseRequest) -> Result<token_service::Lease, token_service::LeaseError> {
+        std::future::pending().await
+    }
+    async fn renew(&self, _: LeaseId, _: Owner, _: Usage) -> Result<(), token_service::LeaseError> {
+        std::future::pending().await
+    }
+    async fn give_back(&self, _: LeaseId, _: Owner, _: Usage) -> Result<(), token_service::LeaseError> {
+        std::future::pending().await
+    }
+}
+
+/// Seen to fail when closing waited for the call's own limit, which is all the time that a stop gives it.
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_a_silent_lease_store() {
+    let codec = Arc::new(Codec::new(&IdSpace::new([1; 32])));
+    let allocator = Allocator::start(Arc::new(Silent), Arc::new(AlwaysGranted), codec, options());
+    assert_eq!(allocator.take_or_wait(Duration::from_secs(1)).await, Err(NoCodes::Exhausted));
+    let started = Instant::now();
+    allocator.close().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+/// An outage of hours is logged a few times a minute at most, and all of it is counted.
+///
+/// Seen to fail when every failure was logged.
+#[tokio::test(start_paused = true)]
+async fn a_long_outage_does_not_flood_the_log() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _guard = ::metrics::set_default_local_recorder(&recorder);
+    let lines = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&lines);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || CountingWriter(Arc::clone(&counted)))
+        .finish();
+    let _logged = tracing::subscriber::set_default(subscriber);
+
+    let leases = Arc::<CountedLeases>::default();
+    leases.down.store(true, Ordering::Relaxed);
+    let codec = Arc::new(Codec::new(&IdSpace::new([1; 32])));
+    let usual = Options::default();
+    let allocator = Allocator::start(Arc::<CountedLeases>::clone(&leases), Arc::new(AlwaysGranted), codec, usual);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!((55..=65).contains(&lines.load(Ordering::Relaxed)), "{lines:?}");
+    let rendered = metrics.render();
+    let failed = rendered.lines().find_map(|line| line.strip_prefix("septet_lease_errors_total{operation=\"lease\"} "));
+    assert!(failed.is_some_and(|failed| failed.parse::<u32>().unwrap() > 360), "{rendered}");
+    leases.down.store(false, Ordering::Relaxed);
+    take(&allocator, 1).await;
+}
+
+/// Counts the lines.
+struct CountingWriter(Arc<AtomicUsize>);
+
+impl std::io::Write for CountingWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.fetch_add(bytes.iter().filter(|byte| **byte == b'\n').count(), Ordering::Relaxed);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -42,7 +42,7 @@ impl World {
         let clock_ms = ClockMs::default();
         let leases = sqlite(&directory.path().join("leases.db"), &clock_ms).await;
         let codec = Arc::new(Codec::new(&leases.id_space().await.unwrap()));
-        let claims = StoredClaims::open(&directory.path().join("links.db"), &codec, ids_per_block).await;
+        let claims = StoredClaims::open(&directory.path().join("links.db"), ids_per_block).await;
         Self { directory, clock_ms, leases: Switched::new(leases), claims, codec }
     }
 

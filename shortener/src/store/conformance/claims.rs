@@ -1,9 +1,12 @@
 //! Claims.
 
-use token_service::{Block, Fingerprint, Owner};
+use token_service::{Block, IdSpace, Owner};
 
-use super::Harness;
-use crate::store::{Claim, Pinned};
+use super::{Harness, ID_SPACE, generated};
+use crate::{
+    key::Domain,
+    store::{Claim, Creation, Pinned},
+};
 
 const BLOCK: Block = Block(7);
 
@@ -62,12 +65,29 @@ pub async fn only_the_owner_hands_back(harness: &mut impl Harness) {
     assert_eq!(store.claim(BLOCK, Owner::random()).await.unwrap(), Claim::Refused);
 }
 
-/// Seen to fail when a second pin replaced the first.
+/// Seen to fail when a second pin replaced the first, and when the key was not kept.
 pub async fn an_id_space_is_pinned_for_ever(harness: &mut impl Harness) {
-    let (ours, theirs) = (Fingerprint([1; 16]), Fingerprint([2; 16]));
-    assert_eq!(harness.store().pin_id_space(ours).await.unwrap(), Pinned::Ours);
+    let (ours, theirs) = (IdSpace::new([1; 32]), IdSpace::new([2; 32]));
+    assert_eq!(harness.store().id_space().await.unwrap(), None);
+    assert_eq!(harness.store().pin_id_space(&ours).await.unwrap(), Pinned::Ours);
+    assert_eq!(harness.store().id_space().await.unwrap(), Some(ours.clone()));
     harness.reopen().await;
     let store = harness.store();
-    assert_eq!(store.pin_id_space(theirs).await.unwrap(), Pinned::Theirs(ours));
-    assert_eq!(store.pin_id_space(ours).await.unwrap(), Pinned::Ours);
+    assert_eq!(store.pin_id_space(&theirs).await.unwrap(), Pinned::Theirs(ours.fingerprint()));
+    assert_eq!(store.pin_id_space(&ours).await.unwrap(), Pinned::Ours);
+    assert_eq!(store.id_space().await.unwrap(), Some(ours));
+}
+
+/// A store that was pinned once serves codes after a restart, with nobody to ask for the id space.
+///
+/// Seen to fail when the key was not read at the opening, and when a pin did not make codes readable.
+pub async fn codes_are_read_once_an_id_space_is_pinned(harness: &mut impl Harness) {
+    let link = generated(1);
+    let store = harness.store();
+    store.pin_id_space(&ID_SPACE).await.unwrap();
+    store.create(Creation { link: link.clone(), idempotency: None }).await.unwrap();
+    let found = async |harness: &dyn Harness| harness.store().by_key(&Domain::default(), &link.key).await.unwrap();
+    assert_eq!(found(harness).await.as_ref(), Some(&link));
+    harness.reopen().await;
+    assert_eq!(found(harness).await.as_ref(), Some(&link));
 }

@@ -47,8 +47,8 @@ pub async fn every_field_comes_back(harness: &mut impl Harness) {
         revision: 3,
         ..aliased(9_000, "café/🎉")
     };
-    let plain = generated(harness.codec(), 1_000);
-    let coded = Link { id: LinkId(9_001), ..generated(harness.codec(), 9_001) };
+    let plain = generated(1_000);
+    let coded = Link { id: LinkId(9_001), ..generated(9_001) };
     let coded = Link { external_id: Some(external_id("coded")), ..coded };
     for link in [&full, &plain, &coded] {
         made(&*harness.store(), link.clone()).await;
@@ -70,7 +70,7 @@ pub async fn every_field_comes_back(harness: &mut impl Harness) {
 /// Seen to fail when a change of a link that is not there was taken for one to a key in use.
 pub async fn nothing_is_found_of_what_never_was(harness: &mut impl Harness) {
     let store = harness.store();
-    let never = generated(harness.codec(), 1);
+    let never = generated(1);
     assert_eq!(by_key(&*store, &never.key).await, None);
     assert_eq!(by_key(&*store, &alias("never")).await, None);
     assert_eq!(store.by_id(never.id).await.unwrap(), None);
@@ -104,8 +104,8 @@ pub async fn of_many_who_want_an_alias_one_gets_it(harness: &mut impl Harness) {
 pub async fn an_external_id_is_taken_once(harness: &mut impl Harness) {
     let store = harness.store();
     let with_id = |link: Link| Link { external_id: Some(external_id("order-7")), ..link };
-    let first = made(&*store, with_id(generated(harness.codec(), 1))).await;
-    let second = with_id(generated(harness.codec(), 100));
+    let first = made(&*store, with_id(generated(1))).await;
+    let second = with_id(generated(100));
     let third = with_id(aliased(200, "third"));
     assert_eq!(create(&*store, &second).await, Created::ExternalIdTaken);
     assert_eq!(create(&*store, &third).await, Created::ExternalIdTaken);
@@ -144,7 +144,7 @@ async fn race(store: Arc<dyn Store>, links: impl Iterator<Item = Link>, refused:
 /// Seen to fail when the revision was not compared.
 pub async fn a_change_needs_the_latest_revision(harness: &mut impl Harness) {
     let store = harness.store();
-    let first = made(&*store, generated(harness.codec(), 1)).await;
+    let first = made(&*store, generated(1)).await;
     let second = Link { url: destination("https://example.com/second"), title: Some("T".to_owned()), ..next(&first) };
     assert_eq!(store.replace(&first, &second).await.unwrap(), Replaced::Replaced);
     assert_eq!(store.replace(&first, &next(&first)).await.unwrap(), Replaced::Stale);
@@ -181,7 +181,7 @@ pub async fn a_change_may_not_take_what_is_taken(harness: &mut impl Harness) {
 /// Seen to fail when a code was looked up by its id alone.
 pub async fn a_renamed_link_answers_to_its_new_key_alone(harness: &mut impl Harness) {
     let store = harness.store();
-    let coded = made(&*store, generated(harness.codec(), 1)).await;
+    let coded = made(&*store, generated(1)).await;
     let renamed = Link { key: alias("first"), ..next(&coded) };
     assert_eq!(store.replace(&coded, &renamed).await.unwrap(), Replaced::Replaced);
     assert_eq!(by_key(&*store, &coded.key).await, None);
@@ -213,7 +213,7 @@ pub async fn a_deleted_link_is_gone_and_its_names_are_free(harness: &mut impl Ha
 pub async fn no_change_brings_a_deleted_link_back(harness: &mut impl Harness) {
     let store = harness.store();
     for round in 0..8 {
-        let mut link = made(&*store, generated(harness.codec(), 1 + round * 100)).await;
+        let mut link = made(&*store, generated(1 + round * 100)).await;
         let deletion = {
             let (store, id) = (store.clone(), link.id);
             tokio::spawn(async move { store.delete(id).await.unwrap() })
@@ -237,13 +237,13 @@ fn idempotency(key: u8, request: u8) -> Option<Idempotency> {
 /// Seen to fail without the record of the first creation, when requests were not compared, and when records were kept
 /// for ever.
 pub async fn a_repeated_creation_gives_the_same_link(harness: &mut impl Harness) {
-    let first = generated(harness.codec(), 1);
+    let first = generated(1);
     let creation = Creation { link: first.clone(), idempotency: idempotency(1, 1) };
     assert_eq!(harness.store().create(creation.clone()).await.unwrap(), Created::Created);
     harness.reopen().await;
     let store = harness.store();
     // A repetition comes with another id.
-    let second = generated(harness.codec(), 100);
+    let second = generated(100);
     let again = Creation { link: second.clone(), ..creation };
     assert_eq!(store.create(again.clone()).await.unwrap(), Created::Replayed(Some(Box::new(first.clone()))));
     assert_eq!(by_key(&*store, &second.key).await, None);
@@ -255,7 +255,7 @@ pub async fn a_repeated_creation_gives_the_same_link(harness: &mut impl Harness)
     assert_eq!(store.create(again.clone()).await.unwrap(), Created::Replayed(None));
 
     let day_later = second.created_at_ms + Idempotency::KEPT_MS + 1;
-    let much_later = Link { created_at_ms: day_later, ..generated(harness.codec(), 200) };
+    let much_later = Link { created_at_ms: day_later, ..generated(200) };
     assert_eq!(store.create(Creation { link: much_later, ..again }).await.unwrap(), Created::Created);
 }
 
@@ -264,7 +264,7 @@ pub async fn of_many_repetitions_one_makes_the_link(harness: &mut impl Harness) 
     let store = harness.store();
     let tries: Vec<_> = (1..=16)
         .map(|number| {
-            let (store, link) = (store.clone(), generated(harness.codec(), number * 100));
+            let (store, link) = (store.clone(), generated(number * 100));
             tokio::spawn(async move {
                 match store.create(Creation { link: link.clone(), idempotency: idempotency(1, 1) }).await.unwrap() {
                     Created::Created => link.id,
@@ -343,8 +343,8 @@ pub async fn archived_links_are_left_out(harness: &mut impl Harness) {
 /// Seen to fail when one refused write spoilt the others of its batch, and when an insert overwrote what was there.
 pub async fn many_links_at_once(harness: &mut impl Harness) {
     let store = harness.store();
-    let taken = made(&*store, generated(harness.codec(), 1)).await;
-    let links: Vec<Link> = (1..=500).map(|number| generated(harness.codec(), number * 10)).collect();
+    let taken = made(&*store, generated(1)).await;
+    let links: Vec<Link> = (1..=500).map(|number| generated(number * 10)).collect();
     // In the middle of them an id that is in use: whatever becomes of it, nothing is overwritten and no other is lost.
     let clash = Link { url: destination("https://example.com/clash"), ..taken.clone() };
     let clash = {

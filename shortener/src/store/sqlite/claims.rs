@@ -1,11 +1,14 @@
 //! Claims in SQLite.
 
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
-use token_service::{Block, Fingerprint, Owner};
+use sqlx::{Row, SqliteConnection, SqliteExecutor};
+use token_service::{Block, Fingerprint, IdSpace, Owner};
 
-use super::{SqliteStore, writer::Write};
-use crate::store::{Claim, Claims, Pinned, StoreError};
+use super::{SqliteStore, read_error, writer::Write};
+use crate::{
+    code::Codec,
+    store::{Claim, Claims, Pinned, StoreError},
+};
 
 #[async_trait]
 impl Claims for SqliteStore {
@@ -17,8 +20,16 @@ impl Claims for SqliteStore {
         self.writer.submit(HandBack { block, owner, first_unused }).await
     }
 
-    async fn pin_id_space(&self, fingerprint: Fingerprint) -> Result<Pinned, StoreError> {
-        self.writer.submit(Pin(fingerprint)).await
+    async fn pin_id_space(&self, id_space: &IdSpace) -> Result<Pinned, StoreError> {
+        let pinned = self.writer.submit(Pin(id_space.clone())).await?;
+        if pinned == Pinned::Ours {
+            self.codec.get_or_init(|| Codec::new(id_space));
+        }
+        Ok(pinned)
+    }
+
+    async fn id_space(&self) -> Result<Option<IdSpace>, StoreError> {
+        pinned(&self.readers).await.map_err(read_error)
     }
 }
 
@@ -76,22 +87,46 @@ impl Write for HandBack {
     }
 }
 
-struct Pin(Fingerprint);
+/// The id space in the file, if one is there with its key.
+pub async fn pinned(from: impl SqliteExecutor<'_>) -> Result<Option<IdSpace>, sqlx::Error> {
+    let row: Option<(Vec<u8>, Option<Vec<u8>>)> =
+        sqlx::query_as("SELECT fingerprint, key FROM id_space").fetch_optional(from).await?;
+    let Some((pinned, Some(key))) = row else { return Ok(None) };
+    let key = key.try_into().map_err(|_| unreadable("the id space's key is not 32 bytes"))?;
+    let id_space = IdSpace::new(key);
+    if id_space.fingerprint() == fingerprint(pinned)? {
+        Ok(Some(id_space))
+    } else {
+        Err(unreadable("the id space's key does not give its fingerprint"))
+    }
+}
+
+fn fingerprint(stored: Vec<u8>) -> Result<Fingerprint, sqlx::Error> {
+    stored.try_into().map(Fingerprint).map_err(|_| unreadable("the id space's fingerprint is not 16 bytes"))
+}
+
+fn unreadable(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
+}
+
+struct Pin(IdSpace);
 
 #[async_trait]
 impl Write for Pin {
     type Outcome = Pinned;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Pinned, sqlx::Error> {
-        sqlx::query("INSERT INTO id_space (only, fingerprint) VALUES (1, ?) ON CONFLICT DO NOTHING")
-            .bind(self.0.0.to_vec())
-            .execute(&mut *connection)
-            .await?;
-        let pinned: Vec<u8> = sqlx::query_scalar("SELECT fingerprint FROM id_space").fetch_one(connection).await?;
-        let pinned = pinned
-            .try_into()
-            .map(Fingerprint)
-            .map_err(|_| sqlx::Error::Decode("the id space's fingerprint is not 16 bytes".into()))?;
-        Ok(if pinned == self.0 { Pinned::Ours } else { Pinned::Theirs(pinned) })
+        let ours = self.0.fingerprint();
+        sqlx::query(
+            "INSERT INTO id_space (only, fingerprint, key) VALUES (1, ?, ?)
+             ON CONFLICT (only) DO UPDATE SET key = excluded.key
+             WHERE id_space.key IS NULL AND id_space.fingerprint = excluded.fingerprint",
+        )
+        .bind(ours.0.to_vec())
+        .bind(self.0.key().to_vec())
+        .execute(&mut *connection)
+        .await?;
+        let pinned = fingerprint(sqlx::query_scalar("SELECT fingerprint FROM id_space").fetch_one(connection).await?)?;
+        Ok(if pinned == ours { Pinned::Ours } else { Pinned::Theirs(pinned) })
     }
 }

@@ -35,7 +35,7 @@ impl Links for SqliteStore {
     async fn by_key(&self, domain: &Domain, key: &Key) -> Result<Option<Link>, StoreError> {
         match key {
             Key::Code(code) => {
-                let link = self.by_id(LinkId(self.codec.decode(*code))).await?;
+                let link = self.by_id(LinkId(self.codec()?.decode(*code))).await?;
                 // A link that was renamed no longer answers to its code.
                 Ok(link.filter(|link| link.domain == *domain && link.key == *key))
             }

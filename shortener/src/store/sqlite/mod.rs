@@ -3,7 +3,7 @@
 //! One connection writes, and commits everything that waits at once ([`writer`]); a few others read. Answered writes
 //! are on disk: WAL with `synchronous=FULL`.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use sqlx::SqlitePool;
@@ -25,7 +25,14 @@ use writer::Writer;
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Writer,
-    codec: Arc<Codec>,
+    /// Tells which id a code belongs to; there is none before an id space is pinned.
+    codec: OnceLock<Codec>,
+}
+
+impl SqliteStore {
+    fn codec(&self) -> Result<&Codec, StoreError> {
+        self.codec.get().ok_or_else(|| StoreError::Unavailable("no id space is pinned to it yet".into()))
+    }
 }
 
 #[async_trait]
@@ -55,29 +62,31 @@ fn read_error(error: sqlx::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
-    use token_service::IdSpace;
 
     use super::*;
-    use crate::store::conformance::Harness;
+    use crate::{
+        key::{Domain, Key},
+        store::{Claims, Creation, Links, Pinned, conformance, conformance::Harness},
+    };
 
     struct Embedded {
         dir: tempfile::TempDir,
-        codec: Arc<Codec>,
         store: Arc<SqliteStore>,
     }
 
     impl Embedded {
         async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let codec = Arc::new(Codec::new(&IdSpace::new([7; 32])));
-            let store = Arc::new(open(&dir, &codec).await.unwrap());
-            Embedded { dir, codec, store }
+            let store = Arc::new(open(&dir).await.unwrap());
+            Embedded { dir, store }
         }
     }
 
-    async fn open(dir: &tempfile::TempDir, codec: &Arc<Codec>) -> Result<SqliteStore, OpenError> {
-        SqliteStore::open(&dir.path().join("links.db"), Arc::clone(codec)).await
+    async fn open(dir: &tempfile::TempDir) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open(&dir.path().join("links.db")).await
     }
 
     #[async_trait]
@@ -86,13 +95,9 @@ mod tests {
             self.store.clone()
         }
 
-        fn codec(&self) -> &Codec {
-            &self.codec
-        }
-
         async fn reopen(&mut self) {
             self.store.close().await;
-            self.store = Arc::new(open(&self.dir, &self.codec).await.unwrap());
+            self.store = Arc::new(open(&self.dir).await.unwrap());
         }
     }
 
@@ -113,8 +118,7 @@ mod tests {
         let dir = file_of("CREATE TABLE theirs (x)").await;
         let path = dir.path().join("links.db");
         let before = std::fs::read(&path).unwrap();
-        let codec = Arc::new(Codec::new(&IdSpace::new([7; 32])));
-        let error = open(&dir, &codec).await.err().unwrap();
+        let error = open(&dir).await.err().unwrap();
         assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
@@ -124,9 +128,8 @@ mod tests {
     async fn a_damaged_file_is_refused() {
         let mut embedded = Embedded::new().await;
         for number in 0..200 {
-            let link = crate::store::conformance::generated(&embedded.codec, number * 10);
-            use crate::store::Links;
-            embedded.store.create(crate::store::Creation { link, idempotency: None }).await.unwrap();
+            let link = conformance::generated(number * 10);
+            embedded.store.create(Creation { link, idempotency: None }).await.unwrap();
         }
         embedded.reopen().await;
         embedded.store.close().await;
@@ -135,7 +138,33 @@ mod tests {
         let middle = bytes.len() / 2 / 4096 * 4096;
         bytes[middle..].fill(0xa5);
         std::fs::write(&path, bytes).unwrap();
-        let error = open(&embedded.dir, &embedded.codec).await.err().unwrap();
+        let error = open(&embedded.dir).await.err().unwrap();
         assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    }
+
+    /// Seen to fail when the absence of a codec was taken for the absence of the link, and when the key was not filled in.
+    #[tokio::test]
+    async fn a_store_pinned_by_its_fingerprint_alone_gets_the_key() {
+        let mut embedded = conformance::pinned(Embedded::new().await).await;
+        let link = conformance::generated(10);
+        let Key::Code(code) = link.key.clone() else { panic!("{link:?}") };
+        embedded.store.create(Creation { link: link.clone(), idempotency: None }).await.unwrap();
+        let file = SqliteConnectOptions::new().filename(embedded.dir.path().join("links.db"));
+        let mut by_hand = file.connect().await.unwrap();
+        sqlx::raw_sql("UPDATE id_space SET key = NULL").execute(&mut by_hand).await.unwrap();
+        sqlx::Connection::close(by_hand).await.unwrap();
+
+        embedded.reopen().await;
+        let store = &embedded.store;
+        assert_eq!(store.id_space().await.unwrap(), None);
+        let found = store.by_key(&Domain::default(), &Key::Code(code)).await;
+        assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+        let other = token_service::IdSpace::new([8; 32]);
+        assert!(matches!(store.pin_id_space(&other).await.unwrap(), Pinned::Theirs(_)));
+        assert_eq!(store.id_space().await.unwrap(), None);
+        assert_eq!(store.pin_id_space(&conformance::ID_SPACE).await.unwrap(), Pinned::Ours);
+        assert_eq!(store.by_key(&Domain::default(), &Key::Code(code)).await.unwrap(), Some(link));
+        embedded.reopen().await;
+        assert_eq!(embedded.store.id_space().await.unwrap().as_ref(), Some(&*conformance::ID_SPACE));
     }
 }

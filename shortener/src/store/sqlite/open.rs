@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use sqlx::{
 };
 
 use super::{
-    SqliteStore,
+    SqliteStore, claims,
     writer::{BATCH_MAX, Writer},
 };
 use crate::code::Codec;
@@ -49,11 +49,11 @@ pub enum OpenError {
 }
 
 impl SqliteStore {
-    /// Opens the file, making it if there is none. `codec` tells which id a code belongs to.
+    /// Opens the file, making it if there is none. Links are found by their codes once an id space is pinned, now or earlier.
     ///
     /// # Errors
     /// A sentence for a person, for each reason not to use this file; it is left as it was.
-    pub async fn open(path: &Path, codec: Arc<Codec>) -> Result<Self, OpenError> {
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -73,6 +73,8 @@ impl SqliteStore {
         let writing = options.clone().thread_name(|_| "links-writer".to_owned());
         let mut writer = writing.connect().await.map_err(sqlite)?;
         migrate(&mut writer, path).await?;
+        let pinned = claims::pinned(&mut writer).await.map_err(sqlite)?;
+        let codec = pinned.map_or_else(OnceLock::new, |id_space| OnceLock::from(Codec::new(&id_space)));
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READ_WAIT)

@@ -289,10 +289,7 @@ impl<W: Write> Pending for Submitted<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        code::Codec,
-        store::{Links, Store, conformance::generated, sqlite::SqliteStore},
-    };
+    use crate::store::{Links, Store, conformance::generated, sqlite::SqliteStore};
 
     /// Lets the file grow no further while this connection lasts: what a full disk does to a transaction.
     struct FillDisk;
@@ -311,12 +308,11 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_got_over() {
         let dir = tempfile::tempdir().unwrap();
-        let codec = Arc::new(Codec::new(&token_service::IdSpace::new([7; 32])));
-        let store = SqliteStore::open(&dir.path().join("links.db"), Arc::clone(&codec)).await.unwrap();
+        let store = SqliteStore::open(&dir.path().join("links.db")).await.unwrap();
         store.writer.submit(FillDisk).await.unwrap();
         let mut failed = 0;
         for number in 0..400 {
-            let link = Link { title: Some("x".repeat(1_000)), ..generated(&codec, number * 10) };
+            let link = Link { title: Some("x".repeat(1_000)), ..generated(number * 10) };
             let id = link.id;
             match store.writer.insert(link.clone()).await {
                 Ok(_) => assert_eq!(store.by_id(id).await.unwrap(), Some(link)),

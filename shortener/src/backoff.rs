@@ -7,26 +7,26 @@ use rand::RngExt;
 /// Pauses that double from a shortest to a longest one, each shortened at random by up to a half, so that instances which failed
 /// together do not come back together ("equal jitter", AWS Architecture Blog, 2015).
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, failures: 0 }
     }
 
     /// The pause after one more failure.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let full = self.min.saturating_mul(1 << self.failures.min(20)).min(self.max);
         self.failures = self.failures.saturating_add(1);
         full.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
     /// After a success, the next failure is a first one again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }
