@@ -98,7 +98,7 @@ async fn main() -> Result<()> {
     let claims =
         Arc::new(Witnessed { store: SqliteStore::open(&cli.links).await?, refused: AtomicU64::new(0) });
     let leases = Arc::new(client(&cli)?);
-    let Some(id_space) = id_space(&*leases, &mut stop).await else { return Ok(()) };
+    let Some(id_space) = id_space(&leases, &mut stop).await else { return Ok(()) };
     if let Pinned::Theirs(theirs) = claims.pin_id_space(&id_space).await? {
         bail!("the claims belong to another id space, {theirs}");
     }
