@@ -23,7 +23,9 @@ impl fmt::Display for AccountReport<'_> {
         writeln!(f, "  never out  {:>12}", total.saturating_sub(account.ever_leased))?;
         writeln!(f, "  came back  {:>12}", account.free)?;
         match account.days_left() {
-            Some(days) => write!(f, "lasts {days} days at the rate of the last one: {}", account.first_leased_last_day)?,
+            Some(days) => {
+                write!(f, "lasts {days} days at the rate of the last one: {}", account.first_leased_last_day)?
+            }
             None => write!(f, "lasts for ever at the rate of the last day: 0")?,
         }
         write!(f, " blocks a day")?;
@@ -53,7 +55,10 @@ mod tests {
         let report = AccountReport(&account).to_string();
         assert!(report.contains("10  in 2 open leases"), "{report}");
         let days = account.left() / 40;
-        assert!(report.ends_with(&format!("lasts {days} days at the rate of the last one: 40 blocks a day")), "{report}");
+        assert!(
+            report.ends_with(&format!("lasts {days} days at the rate of the last one: 40 blocks a day")),
+            "{report}"
+        );
         let unbalanced = AccountReport(&Account { used: 31, ..account }).to_string();
         assert!(unbalanced.ends_with("THE SUMS DO NOT AGREE"), "{unbalanced}");
     }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     runtime::Handle,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
     time::sleep,
 };
@@ -33,6 +33,7 @@ use crate::Leases;
 /// A token service that is about to serve.
 pub struct Application {
     settings: Settings,
+    stop_signals: StopSignals,
     carrier: Arc<Carrier>,
     readiness: Readiness,
     recorded: PrometheusHandle,
@@ -61,6 +62,7 @@ impl Application {
 
     /// Builds what serves. A database that does not answer is waited for later; one that must not be used ends it here.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let stop_signals = StopSignals::listen()?;
         let secret = settings.secret()?;
         let recorded = metrics::start().context("nothing can be measured")?;
         let open_files_max = open_files::raise_limit();
@@ -82,18 +84,21 @@ impl Application {
         if let Err(error) = greeting::write(std::io::stdout(), listening, ops_listening) {
             tracing::warn!(%error, "nobody could be greeted");
         }
-        Ok(Application { settings, carrier, readiness, recorded, server, ops_server })
+        Ok(Application { settings, stop_signals, carrier, readiness, recorded, server, ops_server })
     }
 
     /// Serves until SIGTERM or SIGINT, or until a part of it fails; then stops in order.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Application { settings, carrier, readiness, recorded, server, ops_server } = self;
+        let Application { settings, mut stop_signals, carrier, readiness, recorded, server, ops_server } = self;
         let (handle, ops_handle) = (server.handle(), ops_server.handle());
         let mut serving: JoinHandle<_> = tokio::spawn(server);
         let mut serving_ops: JoinHandle<_> = tokio::spawn(ops_server);
 
         let stopped = tokio::select! {
-            signal = stop_signal() => signal.map(|name| tracing::info!(signal = name, "stopping")),
+            signal = stop_signals.next() => {
+                tracing::info!(signal, "stopping");
+                Ok(())
+            }
             _ = &mut serving => Err(anyhow::anyhow!("the public port is served no more")),
             _ = &mut serving_ops => Err(anyhow::anyhow!("the operations port is served no more")),
             refused = database_watch::watch(&settings, &carrier, &readiness) => refused.map(|never| match never {}),
@@ -127,10 +132,21 @@ async fn close(leases: &dyn Leases) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn stop_signal() -> anyhow::Result<&'static str> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// Listened for from the start: what comes while the database is waited for stops the service in order too.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

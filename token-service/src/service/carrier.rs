@@ -3,6 +3,9 @@
 //! Each call is a task of the service's own runtime. A client that hangs up, a worker thread that stops or a deadline that
 //! passes ends the waiting, never the call: what was begun is carried out whole, and a repeated request finds it.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;

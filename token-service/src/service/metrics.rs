@@ -44,8 +44,8 @@ pub async fn upkeep(handle: &PrometheusHandle) -> Infallible {
 }
 
 fn describe() {
-    describe_counter!(CALLS, "Calls, by route and outcome: ok, or the code of the error");
-    describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time of a call, by route");
+    describe_counter!(CALLS, "Calls, by method, route and outcome: ok, or the code of the error");
+    describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time of a call, by method and route");
     describe_gauge!(CALLS_UNDER_WAY, "Calls that the database has not answered yet");
     describe_gauge!(CALLS_UNDER_WAY_MAX, "Calls that may be under way; one more is refused as overloaded, with 503");
     describe_gauge!(CONNECTIONS, "Open connections of the public port");
@@ -58,7 +58,10 @@ fn describe() {
          free (they came back), and left (with those never leased)"
     );
     describe_gauge!(OPEN_LEASES, "Leases that are open");
-    describe_gauge!(DAYS_LEFT, "How many days the blocks left last at the last day's rate; +Inf if nothing new was leased");
+    describe_gauge!(
+        DAYS_LEFT,
+        "How many days the blocks left last at the last day's rate; +Inf if nothing new was leased"
+    );
     describe_gauge!(ACCOUNT_BALANCED, "1 if every block ever handed out is accounted for, else 0");
     describe_gauge!(BUILD, "1, labelled with the version");
     // An alert on a rate needs the counter to be there before it first counts.
@@ -77,9 +80,9 @@ static UNDER_WAY: LazyLock<Gauge> = LazyLock::new(|| gauge!(CALLS_UNDER_WAY));
 static CONNECTED: LazyLock<Gauge> = LazyLock::new(|| gauge!(CONNECTIONS));
 
 /// `route` is the pattern that matched, never a path.
-pub fn call(route: String, outcome: &'static str, took: Duration) {
-    histogram!(CALL_SECONDS, "route" => route.clone()).record(took);
-    counter!(CALLS, "route" => route, "outcome" => outcome).increment(1);
+pub fn call(method: &'static str, route: String, outcome: &'static str, took: Duration) {
+    histogram!(CALL_SECONDS, "method" => method, "route" => route.clone()).record(took);
+    counter!(CALLS, "method" => method, "route" => route, "outcome" => outcome).increment(1);
 }
 
 pub fn calls_max(max: u32) {

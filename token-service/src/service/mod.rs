@@ -9,6 +9,8 @@ pub mod carrier;
 pub mod database;
 mod database_watch;
 mod drain;
+#[cfg(test)]
+mod failing_store;
 mod greeting;
 pub mod http;
 pub mod logging;

@@ -15,17 +15,19 @@ use crate::LeaseError;
 /// Lets a call through that carries the secret.
 pub async fn require(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let api = request.app_data::<web::Data<Api>>().expect("the application has an API");
     let allowed = match &api.secret {
         Some(secret) => secret.matches(bearer(&request).unwrap_or_default()),
         None => true,
     };
-    if !allowed {
-        return Err(ApiError::from(LeaseError::Unauthorized).into());
+    if allowed {
+        next.call(request).await.map(ServiceResponse::map_into_left_body)
+    } else {
+        let refused = ApiError::from(LeaseError::Unauthorized);
+        Ok(request.error_response(refused).map_into_right_body())
     }
-    next.call(request).await
 }
 
 fn bearer(request: &ServiceRequest) -> Option<&[u8]> {

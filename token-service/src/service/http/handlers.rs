@@ -15,9 +15,7 @@ use super::{
 };
 use crate::{
     LeaseError, LeaseId,
-    wire::{
-        self, AccountAnswer, ErrorAnswer, IdSpaceAnswer, LeaseAnswer, LeaseCall, RecordsAnswer, UsageCall,
-    },
+    wire::{self, AccountAnswer, ErrorAnswer, IdSpaceAnswer, LeaseAnswer, LeaseCall, RecordsAnswer, UsageCall},
 };
 
 /// Lease blocks
@@ -61,11 +59,7 @@ pub async fn lease(api: Data<Api>, Body(call): Body<LeaseCall>) -> Result<Json<L
     ),
     security(("secret" = []))
 )]
-pub async fn renew(
-    api: Data<Api>,
-    lease: LeaseOfPath,
-    Body(call): Body<UsageCall>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn renew(api: Data<Api>, lease: LeaseOfPath, Body(call): Body<UsageCall>) -> Result<HttpResponse, ApiError> {
     api.leases.renew(lease.0, call.owner, call.usage).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -6,6 +6,7 @@ use actix_web::{
     Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
+    http::Method,
     middleware::Next,
 };
 
@@ -21,13 +22,24 @@ pub async fn call(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
+    let method = known(request.method());
     let route = request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_owned());
     let answered = next.call(request).await;
     let error = match &answered {
         Ok(response) => response.response().error(),
         Err(error) => Some(error),
     };
-    let outcome = error.map_or("ok", |error| error.as_error::<ApiError>().map_or("other", |error| error.code().as_str()));
-    metrics::call(route, outcome, started.elapsed());
+    let outcome =
+        error.map_or("ok", |error| error.as_error::<ApiError>().map_or("other", |error| error.code().as_str()));
+    metrics::call(method, route, outcome, started.elapsed());
     answered
+}
+
+/// The method as a label: callers may make methods up.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        _ => "other",
+    }
 }

@@ -58,9 +58,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         OPEN_TO_ALL => scope.service(resource(path)),
         _ => scope.service(resource(path).wrap(from_fn(auth::require))),
     });
-    config.service(
-        api.default_service(web::to(no_such_address)).wrap(uncached()).wrap(from_fn(measure::call)),
-    );
+    config.service(api.default_service(web::to(no_such_address)).wrap(uncached()).wrap(from_fn(measure::call)));
 }
 
 /// The routes of one path; another method is told which ones there are.

@@ -1,9 +1,6 @@
 //! The API in OpenAPI: made from the handlers and the types of [`wire`], and answered to anybody.
 
-use std::{
-    collections::BTreeMap,
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use actix_web::HttpResponse;
 use utoipa::{

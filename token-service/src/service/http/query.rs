@@ -52,7 +52,9 @@ impl RecordsQuery {
                 "owner" => set(&mut asked.owner, "owner", parse(&value).map(Owner), "a UUID")?,
                 "after" => set(&mut asked.after, "after", parse(&value).map(LeaseId), "the id of a lease")?,
                 "limit" => set(&mut asked.limit, "limit", limit(&value), &format!("1 to {RECORDS_MAX}"))?,
-                _ => return Err(ApiError::bad_request("a parameter is unknown; state, owner, after and limit are not")),
+                _ => {
+                    return Err(ApiError::bad_request("a parameter is unknown; state, owner, after and limit are not"));
+                }
             }
         }
         Ok(asked)
