@@ -5,9 +5,14 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than any step of stopping may take, with nothing to do.
+const STOP_WAIT: Duration = Duration::from_secs(15);
 
 /// A started service; killed with its directory if a test fails.
 struct Service {
@@ -32,9 +37,14 @@ impl Service {
         Service { child, lines, listening, ops }
     }
 
-    /// The exit status after `signal`, and what else was printed.
+    /// The exit status after `signal`, and what else was printed. A service that goes on is killed, and has no status.
     fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+        let started = Instant::now();
+        while self.child.try_wait().unwrap().is_none() && started.elapsed() < STOP_WAIT {
+            sleep(Duration::from_millis(5));
+        }
+        self.child.kill().unwrap();
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
@@ -68,7 +78,7 @@ fn get(address: &str, path: &str) -> String {
     answer
 }
 
-/// Seen to fail when the signal was left to the system: the exit status is then none.
+/// Seen to fail when a signal was not listened for: the exit status is then none.
 #[test]
 fn it_starts_serves_and_stops_cleanly() {
     let directory = tempfile::tempdir().unwrap();

@@ -40,6 +40,7 @@ async fn every_call_but_one_is_said_to_need_the_secret() {
 async fn answers_have_the_shape_that_is_documented() {
     let served = Served::new().await;
     let document = Document(served.get("/v1/openapi.json").await.body);
+    document.check("/v1/account", "get", &Value::Null, &served.get("/v1/account").await);
     let owner = Uuid::new_v4();
     let mut call = lease_call(Uuid::new_v4(), owner, 4);
     let first = served.post("/v1/leases", call.clone()).await;

@@ -1,5 +1,6 @@
 use actix_web::{dev::Payload, error::PayloadError, http::Method};
 use futures::StreamExt;
+use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::{
@@ -102,7 +103,7 @@ fn assert_refused(answer: &Answer, status: u16, word: &str, of: &str) {
     serde_json::from_value::<crate::wire::ErrorAnswer>(answer.body.clone()).unwrap();
 }
 
-/// Seen to fail without the deadline: it then waited for ever.
+/// Seen to fail without the deadline: it then waited for ever; and with one that was too long.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let api =
@@ -111,8 +112,10 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let start = futures::stream::iter([Ok::<_, PayloadError>(web::Bytes::from_static(b"{"))]);
     let payload = Payload::Stream { payload: start.chain(futures::stream::pending()).boxed_local() };
     let (request, _) = head.to_request().replace_payload(payload);
+    let started = Instant::now();
     let answer = send(&api, request).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (408, "bad_request"));
+    assert!(started.elapsed() < Duration::from_secs(10), "less than a step of stopping takes");
 }
 
 /// Seen to fail when the body's length was believed to be what the client announced.
