@@ -1,3 +1,38 @@
 //! `septet-token-service`: parse, build, run, drain.
 
-fn main() {}
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use token_service::service::{
+    app::Application,
+    logging,
+    settings::{Cli, Command},
+};
+use tokio::runtime::Runtime;
+
+/// How long the process waits at its end for work that has missed its deadline.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("septet-token-service: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(Cli { command, settings }: Cli) -> anyhow::Result<()> {
+    logging::start(&settings)?;
+    let runtime = Runtime::new()?;
+    let done = runtime.block_on(async {
+        match command.unwrap_or(Command::Serve) {
+            Command::Migrate => Application::migrate(settings).await,
+            Command::Account => Application::show_account(settings).await,
+            Command::Serve => Application::build(settings).await?.run_until_stopped().await,
+        }
+    });
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
+}

@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Account, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Owner, Usage};
+use crate::{
+    Account, BLOCK_COUNT, Fingerprint, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRequest, Owner, Usage,
+};
 
 /// `POST`: lease blocks. `GET`: the record.
 pub const LEASES: &str = "/v1/leases";
@@ -107,7 +109,16 @@ impl std::fmt::Debug for IdSpaceAnswer {
 pub struct UsageCall {
     pub owner: Owner,
     /// What became of the lease's blocks so far.
+    #[serde(deserialize_with = "KnownUsage::deserialize")]
     pub usage: Usage,
+}
+
+/// [`Usage`] in a call: unlike in an answer, no field is skipped.
+#[derive(Deserialize)]
+#[serde(remote = "Usage", deny_unknown_fields)]
+struct KnownUsage {
+    used: u32,
+    refused: u32,
 }
 
 /// A page of the record.
@@ -134,6 +145,18 @@ pub struct AccountAnswer {
     pub total: u64,
     /// How many days the blocks left last at the last day's rate; null if nothing was leased during it.
     pub days_left: Option<u64>,
+}
+
+impl AccountAnswer {
+    pub fn of(account: Account) -> Self {
+        Self {
+            balanced: account.is_balanced(),
+            left: account.left(),
+            total: u64::from(BLOCK_COUNT),
+            days_left: account.days_left(),
+            account,
+        }
+    }
 }
 
 /// The body of every answer that is not 2xx.
@@ -168,21 +191,14 @@ impl ErrorBody {
 
     /// What an instance is told of an error of the lease store; [`LeaseError`] comes out of it again at the other end.
     pub fn of(error: &LeaseError) -> Self {
-        let code = match error {
-            LeaseError::Exhausted => ErrorCode::Exhausted,
-            LeaseError::NotHeld(_) => ErrorCode::NotHeld,
-            LeaseError::Invalid(_) => ErrorCode::BadRequest,
-            LeaseError::TooManyUnused { .. } => ErrorCode::TooManyUnused,
-            LeaseError::WrongIdSpace { .. } => ErrorCode::WrongIdSpace,
-            LeaseError::Unauthorized => ErrorCode::Unauthorized,
-            LeaseError::Overloaded => ErrorCode::Overloaded,
-            LeaseError::Unavailable(_) => ErrorCode::Unavailable,
-        };
+        let code = error.code();
         let body = match error {
             // The rest of its sentence is said at the other end.
             LeaseError::Invalid(what) => Self::new(code, what),
             // Of the database, the log may tell; whoever calls may not.
-            LeaseError::Unavailable(_) => Self::new(code, "the lease store does not answer"),
+            LeaseError::Unavailable(_) => {
+                Self::new(code, "the database does not answer; the call may or may not have been carried out: repeat it")
+            }
             other => Self::new(code, other.to_string()),
         };
         match error {
@@ -200,7 +216,7 @@ impl ErrorBody {
 #[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// 400: the call is not well-formed, or asks for what cannot be.
+    /// 400, 408, 415: the call is not well-formed, or asks for what cannot be.
     BadRequest,
     /// 401: the secret is missing or wrong.
     Unauthorized,
@@ -222,4 +238,39 @@ pub enum ErrorCode {
     Overloaded,
     /// 503: the database does not answer. The call may or may not have been carried out.
     Unavailable,
+}
+
+impl ErrorCode {
+    /// The code as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::BadRequest => "bad_request",
+            ErrorCode::Unauthorized => "unauthorized",
+            ErrorCode::NotFound => "not_found",
+            ErrorCode::MethodNotAllowed => "method_not_allowed",
+            ErrorCode::NotHeld => "not_held",
+            ErrorCode::WrongIdSpace => "wrong_id_space",
+            ErrorCode::TooLarge => "too_large",
+            ErrorCode::TooManyUnused => "too_many_unused",
+            ErrorCode::Exhausted => "exhausted",
+            ErrorCode::Overloaded => "overloaded",
+            ErrorCode::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl LeaseError {
+    /// The code that this goes over the wire as.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            LeaseError::Invalid(_) => ErrorCode::BadRequest,
+            LeaseError::Unauthorized => ErrorCode::Unauthorized,
+            LeaseError::NotHeld(_) => ErrorCode::NotHeld,
+            LeaseError::WrongIdSpace { .. } => ErrorCode::WrongIdSpace,
+            LeaseError::TooManyUnused { .. } => ErrorCode::TooManyUnused,
+            LeaseError::Exhausted => ErrorCode::Exhausted,
+            LeaseError::Overloaded => ErrorCode::Overloaded,
+            LeaseError::Unavailable(_) => ErrorCode::Unavailable,
+        }
+    }
 }

@@ -43,7 +43,7 @@ impl Default for MysqlOptions {
 
 /// Where the database is, and as whom it is used. Never shown: it holds a password.
 #[derive(Clone)]
-pub struct MysqlUrl(MySqlConnectOptions);
+pub struct MysqlUrl(Box<MySqlConnectOptions>);
 
 /// What is wrong with a URL, without repeating it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ impl FromStr for MysqlUrl {
         if options.get_database().is_none_or(str::is_empty) {
             return Err(UrlError::NoDatabase);
         }
-        Ok(Self(options))
+        Ok(Self(Box::new(options)))
     }
 }
 
@@ -76,7 +76,7 @@ impl MysqlLeases {
     /// Leases in this database, which is not connected to before it is needed; [`check`](Self::check) tells whether it is fit for
     /// use. Must be called in a Tokio runtime.
     pub fn new(url: &MysqlUrl, options: MysqlOptions) -> Self {
-        let pool: MySqlPool = database::pool(url.0.clone(), &options);
+        let pool: MySqlPool = database::pool(*url.0.clone(), &options);
         let rules = Rules::new(options.ttl, options.unused_blocks_max, options.timeout);
         Self::start(MysqlDatabase { pool }, rules)
     }
