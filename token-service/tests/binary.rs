@@ -40,11 +40,7 @@ impl Service {
     /// The exit status after `signal`, and what else was printed. A service that goes on is killed, and has no status.
     fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
-        let started = Instant::now();
-        while self.child.try_wait().unwrap().is_none() && started.elapsed() < STOP_WAIT {
-            sleep(Duration::from_millis(5));
-        }
-        self.child.kill().unwrap();
+        end(&mut self.child);
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
@@ -66,8 +62,19 @@ fn command(directory: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// Waits for the end, or makes it.
+fn end(child: &mut Child) {
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() && started.elapsed() < STOP_WAIT {
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+}
+
 fn run(directory: &Path, args: &[&str]) -> Output {
-    command(directory, args).output().unwrap()
+    let mut child = command(directory, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    end(&mut child);
+    child.wait_with_output().unwrap()
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -95,7 +102,7 @@ fn it_starts_serves_and_stops_cleanly() {
     }
 }
 
-/// Seen to fail when a missing secret was only warned of, and when the default of --database was a file.
+/// Seen to fail when any address was served without a secret, and when no database meant `sqlite:`.
 #[test]
 fn it_does_not_start_as_it_must_not() {
     let directory = tempfile::tempdir().unwrap();

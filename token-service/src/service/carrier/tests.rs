@@ -70,7 +70,7 @@ async fn until_begun(store: &SlowStore, calls: u32) {
     }
 }
 
-/// Seen to fail when the call was made by the caller's own task.
+/// Seen to fail when the call's task was aborted with its caller.
 #[tokio::test]
 async fn a_caller_that_goes_away_cancels_nothing() {
     let (store, carrier) = carried().await;
