@@ -39,10 +39,11 @@ fn assert_counted(recorded: &PrometheusHandle, lines: &[&str]) {
 
 /// Whatever is the matter with one of two, the other one is found, and asked first from then on.
 ///
-/// Seen to fail when the next attempt went to the same URL, and when the URL that worked was not remembered.
+/// Seen to fail when the next attempt went to the same URL, when answers had no limit, and when an attempt had none.
 #[tokio::test]
 async fn a_service_in_trouble_is_left_for_another() {
-    let huge = "x".repeat(ANSWER_BYTES_MAX + 1);
+    let answer = LeaseAnswer { lease: lease(), id_space: IdSpaceAnswer::with_key(&id_space(1)) };
+    let huge = format!("{}{}", serde_json::to_string(&answer).unwrap(), " ".repeat(ANSWER_BYTES_MAX));
     for (name, reply) in [
         ("hangs", Reply::Hang),
         ("is cut off", Reply::CutOff),
@@ -68,6 +69,19 @@ async fn a_service_in_trouble_is_left_for_another() {
         }
         assert_eq!(bad.requests().len(), 1, "{name}");
     }
+}
+
+/// Whoever follows takes the secret along.
+///
+/// Seen to fail when redirects were followed.
+#[tokio::test]
+async fn no_redirect_is_followed() {
+    let elsewhere = Server::start(|_, _| leased()).await;
+    let location = elsewhere.url().to_string();
+    let server = Server::start(move |_, _| Reply::text(307, "").with("Location", &location)).await;
+    let said = client(vec![server.url()]).lease(&request()).await.unwrap_err().to_string();
+    assert!(said.contains("307"), "{said}");
+    assert_eq!(elsewhere.requests().len(), 0);
 }
 
 #[tokio::test]
