@@ -92,7 +92,6 @@ async fn a_dead_service_is_left_for_another() {
     assert_eq!(client.lease(&request()).await.unwrap(), lease());
 }
 
-/// Seen to fail when each attempt made its body anew, with an id of its own.
 #[tokio::test]
 async fn every_attempt_repeats_the_same_request() {
     let server = Server::start(|n, _| if n < 3 { Reply::text(500, "") } else { leased() }).await;
@@ -193,7 +192,7 @@ async fn a_service_that_asks_for_time_gets_it() {
     }
 }
 
-/// Seen to fail when the call waited all the same, and when it attempted again at once.
+/// Seen to fail when it attempted again at once.
 #[tokio::test]
 async fn a_call_does_not_outlast_its_limit() {
     let (recorded, _guard) = recorded();
