@@ -384,7 +384,6 @@ mod tests {
         }
     }
 
-    /// Seen to fail when the list was taken for one URL.
     #[test]
     fn leases_come_from_a_file_or_from_a_token_service() {
         let leases = |given: &str| parse(&["--leases", given]).unwrap().leases;

@@ -160,7 +160,7 @@ fn create(to: SocketAddr) -> String {
     send(to, "POST /api/links", r#"{"url":"https://example.com/there"}"#)
 }
 
-/// Seen to fail when the operations port was served after the stores, and when the signal was waited for after them.
+/// Seen to fail when the signal was not listened to during the wait.
 #[test]
 fn the_first_start_of_all_waits_and_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ fn the_first_start_of_all_waits_and_can_be_stopped() {
     assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
 }
 
-/// Seen to fail when the id space was asked for at every start, and when creation did not recover.
+/// Seen to fail when every start waited for the id space.
 #[test]
 fn a_restart_serves_links_and_makes_new_ones_once_the_token_service_is_back() {
     let dir = tempfile::tempdir().unwrap();

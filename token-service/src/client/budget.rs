@@ -51,7 +51,7 @@ impl RetryBudget {
 mod tests {
     use super::*;
 
-    /// Seen to fail when failures took nothing, and when answers put nothing back.
+    /// Seen to fail when an answer put two tokens back; does not end when failures take nothing.
     #[test]
     fn retries_end_when_most_attempts_fail_and_begin_again() {
         let budget = RetryBudget::full();

@@ -113,7 +113,6 @@ impl Caller {
         loop {
             let (error, retry_after) = match self.attempt(self.urls.get(url), call, deadline, ours, &accept).await {
                 Ok(answer) => {
-                    self.urls.worked(url);
                     self.answered(Outcome::Done);
                     return Ok(answer);
                 }
@@ -226,7 +225,7 @@ fn http_client(https: bool) -> Result<Client, ClientError> {
 #[cfg(test)]
 impl Caller {
     pub(super) fn prefer(&self, url: usize) {
-        self.urls.worked(url);
+        self.urls.prefer(url);
     }
 
     pub(super) fn use_up_budget(&self) {

@@ -80,7 +80,7 @@ impl fmt::Debug for ServiceUrl {
 /// Base URLs of one token service: of its replicas, or of what stands before them.
 pub(super) struct ServiceUrls {
     urls: Vec<ServiceUrl>,
-    /// The one to try first: the one that answered last.
+    /// The one to try first: at the start any of them, then the one that answered last, as each failure moves on to the next.
     first: AtomicUsize,
 }
 
@@ -102,17 +102,19 @@ impl ServiceUrls {
         &self.urls[index]
     }
 
-    /// This one answered.
-    pub(super) fn worked(&self, index: usize) {
-        self.first.store(index, Ordering::Relaxed);
-    }
-
     /// This one did not answer: which one to try next, now and in later calls.
     pub(super) fn next_after(&self, index: usize) -> usize {
         let next = (index + 1) % self.urls.len();
         // Another call may have found one that answers by now: it stays.
         let _ = self.first.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
         next
+    }
+}
+
+#[cfg(test)]
+impl ServiceUrls {
+    pub(super) fn prefer(&self, index: usize) {
+        self.first.store(index, Ordering::Relaxed);
     }
 }
 
@@ -159,10 +161,10 @@ mod tests {
         assert_eq!(firsts.len(), 4);
 
         let urls = ServiceUrls::new(urls()).unwrap();
-        urls.worked(2);
+        urls.prefer(2);
         assert_eq!((urls.first(), urls.next_after(2), urls.first()), (2, 3, 3));
         assert_eq!((urls.next_after(3), urls.next_after(0)), (0, 1));
-        urls.worked(2);
+        urls.prefer(2);
         assert_eq!((urls.next_after(0), urls.first()), (1, 2), "a late failure of another one changes nothing");
         assert!(ServiceUrls::new(Vec::new()).is_none());
     }

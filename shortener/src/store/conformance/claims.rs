@@ -65,7 +65,7 @@ pub async fn only_the_owner_hands_back(harness: &mut impl Harness) {
     assert_eq!(store.claim(BLOCK, Owner::random()).await.unwrap(), Claim::Refused);
 }
 
-/// Seen to fail when a second pin replaced the first, and when the key was not kept.
+/// Seen to fail when a second pin replaced the first.
 pub async fn an_id_space_is_pinned_for_ever(harness: &mut impl Harness) {
     let (ours, theirs) = (IdSpace::new([1; 32]), IdSpace::new([2; 32]));
     assert_eq!(harness.store().id_space().await.unwrap(), None);

@@ -16,7 +16,7 @@ async fn renew_at(reply: Reply) -> (Outcome, usize) {
 
 const OWNER: Owner = Owner(Uuid::from_u128(5));
 
-/// Seen to fail when 4xx were repeated, and for each of them when it was mapped to its neighbour.
+/// Seen to fail when 4xx were repeated, and when a lease that is not held was said to be something else.
 #[tokio::test]
 async fn refusals_are_final_and_are_what_the_contract_says() {
     let (ours, theirs) = (id_space(1).fingerprint(), id_space(2).fingerprint());

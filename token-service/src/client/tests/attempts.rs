@@ -39,10 +39,11 @@ fn assert_counted(recorded: &PrometheusHandle, lines: &[&str]) {
 
 /// Whatever is the matter with one of two, the other one is found, and asked first from then on.
 ///
-/// Seen to fail when the next attempt went to the same URL, and when the URL that worked was not remembered.
+/// Seen to fail when the next attempt went to the same URL, when answers had no limit, and when an attempt had none.
 #[tokio::test]
 async fn a_service_in_trouble_is_left_for_another() {
-    let huge = "x".repeat(ANSWER_BYTES_MAX + 1);
+    let answer = LeaseAnswer { lease: lease(), id_space: IdSpaceAnswer::with_key(&id_space(1)) };
+    let huge = format!("{}{}", serde_json::to_string(&answer).unwrap(), " ".repeat(ANSWER_BYTES_MAX));
     for (name, reply) in [
         ("hangs", Reply::Hang),
         ("is cut off", Reply::CutOff),
@@ -70,6 +71,19 @@ async fn a_service_in_trouble_is_left_for_another() {
     }
 }
 
+/// Whoever follows takes the secret along.
+///
+/// Seen to fail when redirects were followed.
+#[tokio::test]
+async fn no_redirect_is_followed() {
+    let elsewhere = Server::start(|_, _| leased()).await;
+    let location = elsewhere.url().to_string();
+    let server = Server::start(move |_, _| Reply::text(307, "").with("Location", &location)).await;
+    let said = client(vec![server.url()]).lease(&request()).await.unwrap_err().to_string();
+    assert!(said.contains("307"), "{said}");
+    assert_eq!(elsewhere.requests().len(), 0);
+}
+
 #[tokio::test]
 async fn a_dead_service_is_left_for_another() {
     let good = Server::start(|_, _| leased()).await;
@@ -78,7 +92,6 @@ async fn a_dead_service_is_left_for_another() {
     assert_eq!(client.lease(&request()).await.unwrap(), lease());
 }
 
-/// Seen to fail when each attempt made its body anew, with an id of its own.
 #[tokio::test]
 async fn every_attempt_repeats_the_same_request() {
     let server = Server::start(|n, _| if n < 3 { Reply::text(500, "") } else { leased() }).await;
@@ -179,7 +192,7 @@ async fn a_service_that_asks_for_time_gets_it() {
     }
 }
 
-/// Seen to fail when the call waited all the same, and when it attempted again at once.
+/// Seen to fail when it attempted again at once.
 #[tokio::test]
 async fn a_call_does_not_outlast_its_limit() {
     let (recorded, _guard) = recorded();

@@ -37,7 +37,7 @@ impl Request {
 pub enum Reply {
     Answer {
         status: u16,
-        retry_after: Option<&'static str>,
+        header: Option<(&'static str, String)>,
         body: String,
     },
     /// The head of an answer, and less of a body than it says.
@@ -56,12 +56,18 @@ impl Reply {
     }
 
     pub fn text(status: u16, body: impl Into<String>) -> Self {
-        Reply::Answer { status, retry_after: None, body: body.into() }
+        Reply::Answer { status, header: None, body: body.into() }
     }
 
-    pub fn retry_after(self, seconds: &'static str) -> Self {
+    pub fn retry_after(self, seconds: &str) -> Self {
+        self.with("Retry-After", seconds)
+    }
+
+    pub fn with(self, name: &'static str, value: &str) -> Self {
         match self {
-            Reply::Answer { status, body, .. } => Reply::Answer { status, retry_after: Some(seconds), body },
+            Reply::Answer { status, body, .. } => {
+                Reply::Answer { status, header: Some((name, value.to_owned())), body }
+            }
             other => other,
         }
     }
@@ -129,10 +135,10 @@ async fn serve(mut connection: TcpStream, replies: &Replies, seen: &Mutex<Vec<Re
             replies(seen.len() - 1, &request)
         };
         match reply {
-            Reply::Answer { status, retry_after, body } => {
-                let retry_after = retry_after.map_or(String::new(), |value| format!("Retry-After: {value}\r\n"));
+            Reply::Answer { status, header, body } => {
+                let header = header.map_or(String::new(), |(name, value)| format!("{name}: {value}\r\n"));
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{retry_after}\r\n");
+                let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{header}\r\n");
                 connection.write_all(format!("{head}{body}").as_bytes()).await?;
             }
             Reply::CutOff => {
