@@ -109,7 +109,11 @@ impl Drop for Drawer {
         }
         if thread::panicking() {
             let log = self.stderr.so_far();
-            eprintln!("the end of the log of {}:\n{}", self.out.display(), log[log.len().saturating_sub(40)..].join("\n"));
+            eprintln!(
+                "the end of the log of {}:\n{}",
+                self.out.display(),
+                log[log.len().saturating_sub(40)..].join("\n")
+            );
         }
     }
 }

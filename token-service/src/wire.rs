@@ -196,9 +196,10 @@ impl ErrorBody {
             // The rest of its sentence is said at the other end.
             LeaseError::Invalid(what) => Self::new(code, what),
             // Of the database, the log may tell; whoever calls may not.
-            LeaseError::Unavailable(_) => {
-                Self::new(code, "the database does not answer; the call may or may not have been carried out: repeat it")
-            }
+            LeaseError::Unavailable(_) => Self::new(
+                code,
+                "the database does not answer; the call may or may not have been carried out: repeat it",
+            ),
             other => Self::new(code, other.to_string()),
         };
         match error {

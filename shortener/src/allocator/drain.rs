@@ -3,7 +3,7 @@
 //! In this order: a block leased again while its claim is still ours would be refused to whoever gets it, and be lost.
 
 use token_service::{LeaseId, Usage};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::{
     CloseError, Shared,
@@ -19,17 +19,12 @@ pub(super) async fn drain(shared: &Shared) -> Result<(), CloseError> {
         let mut book = shared.book.lock();
         (book.left_over(shared.ready.take_rest()), book.held_leases())
     };
-    let (mut blocks_kept, mut leases_kept) = (0, 0);
+    let mut blocks_kept = 0;
     for block in claimed {
         blocks_kept += usize::from(!hand_back(shared, block).await);
     }
-    for (lease, usage) in leases {
-        leases_kept += usize::from(!give_back(shared, lease, usage).await);
-    }
-    if blocks_kept + leases_kept == 0 {
-        return Ok(());
-    }
-    Err(CloseError::NotHandedBack { blocks: blocks_kept, leases: leases_kept })
+    give_back_all(shared, &leases).await;
+    if blocks_kept == 0 { Ok(()) } else { Err(CloseError::NotHandedBack { blocks: blocks_kept }) }
 }
 
 /// Whether the block is no longer ours.
@@ -54,22 +49,31 @@ async fn hand_back(shared: &Shared, claimed: ClaimedBlock) -> bool {
     false
 }
 
-/// Whether the lease is no longer ours.
-async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage) -> bool {
+/// Gives back what can be given back in time.
+async fn give_back_all(shared: &Shared, leases: &[(LeaseId, Usage)]) {
+    let until = Instant::now() + shared.options.give_back_wait;
+    for (lease, usage) in leases {
+        if timeout_at(until, give_back(shared, *lease, *usage)).await.is_err() {
+            metrics::hand_back_failed(HandBack::Lease);
+            tracing::warn!(lease = lease.0, "a lease could not be given back at the end; it is left to expire");
+        }
+    }
+}
+
+/// Ends when the lease is no longer ours.
+async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage) {
     let options = &shared.options;
     let mut retrying = Retrying::new(options);
-    for _ in 0..options.hand_back_attempts {
+    loop {
         match within(options.lease_call_timeout, shared.leases.give_back(lease, shared.owner, usage)).await {
-            Ok(()) => return true,
+            Ok(()) => return,
             Err(error) => {
                 let again_at = retrying.failed(Operation::GiveBack, Some(lease), &error);
                 if is_final(&error) {
-                    return true;
+                    return;
                 }
                 sleep_until(again_at).await;
             }
         }
     }
-    metrics::hand_back_failed(HandBack::Lease);
-    false
 }

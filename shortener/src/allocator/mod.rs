@@ -46,8 +46,11 @@ pub struct Options {
     pub backoff_min: Duration,
     /// The longest pause between two attempts.
     pub backoff_max: Duration,
-    /// How often a claimed block or a lease is tried to be handed back at the end, before it is left to expire.
+    /// How often a claimed block is tried to be handed back at the end, before its unused ids are lost; and a finished lease to be
+    /// given back, before it is left to expire.
     pub hand_back_attempts: u32,
+    /// How long giving leases back at the end may take, all together: those that are not given back by then expire.
+    pub give_back_wait: Duration,
 }
 
 impl Default for Options {
@@ -58,6 +61,7 @@ impl Default for Options {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
             hand_back_attempts: 5,
+            give_back_wait: Duration::from_secs(3),
         }
     }
 }
@@ -83,11 +87,12 @@ pub enum NoCodes {
     Closed,
 }
 
-/// What could not be handed back at the end. Nothing is unsafe by it: ids of claimed blocks are lost, leases expire.
+/// What could not be handed back at the end. Nothing is unsafe by it, but the ids are lost. A lease that could not be given back is
+/// no error: the lease store may be away, and leases expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CloseError {
-    #[error("{blocks} claimed blocks and {leases} leases could not be handed back")]
-    NotHandedBack { blocks: usize, leases: usize },
+    #[error("{blocks} claimed blocks could not be handed back; their unused ids are lost")]
+    NotHandedBack { blocks: usize },
     #[error("the allocator's background task had ended before; its claimed blocks were not handed back")]
     TaskEnded,
 }

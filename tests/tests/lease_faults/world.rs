@@ -22,7 +22,7 @@ const DRAWERS: usize = 4;
 const SERVICES: usize = 2;
 
 /// What each drawer draws at most: enough for the sum, and slow enough that leases last for a while.
-const IDS_PER_S: u64 = 60_000;
+const IDS_PER_S: u64 = 80_000;
 
 /// Something is killed about this often.
 const KILL_INTERVAL: Duration = Duration::from_millis(1500);
@@ -30,6 +30,8 @@ const KILL_INTERVAL: Duration = Duration::from_millis(1500);
 /// The services and the drawers.
 pub struct World {
     directory: TempDir,
+    /// The database of both services, but while they are split.
+    url: String,
     setup: drawer::Setup,
     services: Vec<Running>,
     drawers: Vec<Drawer>,
@@ -81,8 +83,16 @@ impl World {
         let seed = rand::rng().random();
         println!("seed {seed}");
         let rng = StdRng::seed_from_u64(seed);
-        let mut world =
-            Self { directory, setup, services, drawers: Vec::new(), files: Vec::new(), end: End::default(), rng };
+        let mut world = Self {
+            directory,
+            url: url.to_owned(),
+            setup,
+            services,
+            drawers: Vec::new(),
+            files: Vec::new(),
+            end: End::default(),
+            rng,
+        };
         for _ in 0..DRAWERS {
             world.start_drawer();
         }
@@ -108,7 +118,11 @@ impl World {
             }
         }
         let drawn = self.ids_said().saturating_sub(before);
-        println!("{what}: {:.1} s, about {drawn} ids, {} refusals in all", begun.elapsed().as_secs_f64(), self.refusals());
+        println!(
+            "{what}: {:.1} s, about {drawn} ids, {} refusals in all",
+            begun.elapsed().as_secs_f64(),
+            self.refusals()
+        );
     }
 
     fn kill_drawer(&mut self) {
@@ -156,11 +170,8 @@ impl World {
 
     /// Both services work on the first one's database again.
     pub fn join(&mut self) {
-        let launch = token_service::again(&self.services[1]);
-        let first = self.services[0].launch().clone();
-        let listen = self.services[1].listen.to_string();
-        drop(launch);
-        self.restart_service(1, |_| first.flag("--listen", listen));
+        let url = self.url.clone();
+        self.restart_service(1, |launch| launch.env("SEPTET_DATABASE", url));
     }
 
     pub fn kill_and_stop_at_random(&mut self) {
@@ -180,17 +191,20 @@ impl World {
 
     /// Stops everything in order, and looks through every id.
     pub fn stop(mut self) -> End {
+        let begun = Instant::now();
         for drawer in std::mem::take(&mut self.drawers) {
             let drawn = drawer.stop();
             assert!(drawn.closed, "with everything up, everything is handed back: {drawn:?}");
             self.end.stops += 1;
             self.ended(drawn);
         }
+        println!("stopped after {:.1} s", begun.elapsed().as_secs_f64());
         let mut seen = Seen::default();
         for file in self.files.iter().filter(|file| file.exists()) {
             seen.add(file).unwrap_or_else(|error| panic!("{error:#}"));
         }
         self.end.ids = seen.ids();
+        println!("every id was looked at after {:.1} s", begun.elapsed().as_secs_f64());
         for service in std::mem::take(&mut self.services) {
             service.stop();
         }

@@ -96,13 +96,25 @@ async fn what_cannot_be_handed_back_is_said() {
     take(&allocator, 1).await;
     world.claims.down.store(true, Ordering::Relaxed);
     world.leases.down.store(true, Ordering::Relaxed);
-    let Err(CloseError::NotHandedBack { blocks, leases }) = allocator.close().await else { panic!("nothing answered") };
-    assert!((1..=2).contains(&blocks) && leases > 0, "{blocks} blocks, {leases} leases");
+    let Err(CloseError::NotHandedBack { blocks }) = allocator.close().await else { panic!("nothing answered") };
+    assert!((1..=2).contains(&blocks), "{blocks} blocks");
     let rendered = metrics.render();
-    for (what, count) in [("block", blocks), ("lease", leases)] {
-        let line = format!("septet_hand_backs_failed_total{{what=\"{what}\"}} {count}");
+    for counted in [format!("{{what=\"block\"}} {blocks}\n"), "{what=\"lease\"} ".to_owned()] {
+        let line = format!("septet_hand_backs_failed_total{counted}");
         assert!(rendered.contains(&line), "{line} in {rendered}");
     }
+}
+
+/// Seen to fail when a lease that stays is an error, and when giving it back is tried without an end.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_given_back_is_left_to_expire() {
+    let leases = Arc::<CountedLeases>::default();
+    let allocator = start_counted(&leases);
+    take(&allocator, 1).await;
+    leases.down.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    allocator.close().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
 /// Seen to fail when closing does not ask how the task ended.

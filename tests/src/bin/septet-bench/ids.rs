@@ -60,8 +60,7 @@ struct Round {
 /// When a store does not open.
 pub fn run(settings: &Settings, common: &Common) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let rounds =
-        (0..settings.rounds).map(|_| runtime.block_on(round(settings))).collect::<Result<Vec<_>>>()?;
+    let rounds = (0..settings.rounds).map(|_| runtime.block_on(round(settings))).collect::<Result<Vec<_>>>()?;
     let mut table = String::from(
         "| round | taking a code, ns | making a code, ns | ids/s in memory | ids/s with SQLite |\n|---|---|---|---|---|\n",
     );

@@ -93,8 +93,17 @@ pub fn run(settings: &Settings, common: &Common) -> Result<()> {
     let one = median(rounds.iter().map(|round| round.one_at_a_time.per_second));
     let most = median(rounds.iter().map(|round| round.coalesced.last().map_or(0.0, |most| most.per_second)));
     let cold = median(rounds.iter().map(|round| round.cold_seconds));
-    writeln!(table, "\nMedians: {one:.0} leases a second one at a time ({:.2} of bare inserts), {most:.0} coalesced ({:.1} of bare inserts).", one / bare, most / bare)?;
-    writeln!(table, "{} instances that start together have their first lease within {cold:.2} s, connecting included.", settings.instances)?;
+    writeln!(
+        table,
+        "\nMedians: {one:.0} leases a second one at a time ({:.2} of bare inserts), {most:.0} coalesced ({:.1} of bare inserts).",
+        one / bare,
+        most / bare
+    )?;
+    writeln!(
+        table,
+        "{} instances that start together have their first lease within {cold:.2} s, connecting included.",
+        settings.instances
+    )?;
     Report::new("Leases", rounds)?.publish(&table, common.out.as_deref())
 }
 
@@ -181,11 +190,7 @@ impl Traffic for Leasing {
     fn next(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(left) = self.left.checked_sub(1) else { return false };
         self.left = left;
-        let body = format!(
-            r#"{{"request_id":"{}","owner":"{}","blocks":1}}"#,
-            Uuid::new_v4(),
-            Uuid::new_v4()
-        );
+        let body = format!(r#"{{"request_id":"{}","owner":"{}","blocks":1}}"#, Uuid::new_v4(), Uuid::new_v4());
         let head = format!(
             "POST /v1/leases HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {SECRET}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n",
