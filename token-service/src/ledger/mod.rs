@@ -172,11 +172,21 @@ impl<D: Database> LeaseRecords for Ledger<D> {
         after: Option<LeaseId>,
         limit: u32,
     ) -> Result<Vec<LeaseRecord>, LeaseError> {
-        self.read(async { self.database.begin_reading().await?.records(filter, after, limit).await }).await
+        self.read(async {
+            let mut tables = self.database.begin_reading().await?;
+            let records = tables.records(filter, after, limit).await?;
+            tables.commit().await.map(|()| records)
+        })
+        .await
     }
 
     async fn account(&self) -> Result<Account, LeaseError> {
-        self.read(async { self.database.begin_reading().await?.account().await }).await
+        self.read(async {
+            let mut tables = self.database.begin_reading().await?;
+            let account = tables.account().await?;
+            tables.commit().await.map(|()| account)
+        })
+        .await
     }
 }
 

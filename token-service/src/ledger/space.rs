@@ -60,30 +60,40 @@ impl Totals {
         }
     }
 
+    // Nothing overflows while the sums agree. Were they changed by hand, leasing would go on, and the account would say so.
+
     pub(super) fn leased(&mut self, blocks: u32, again: bool) {
         let blocks = u64::from(blocks);
-        self.handed_out += blocks;
-        self.in_use += blocks;
-        self.open_leases += 1;
+        add(&mut self.handed_out, blocks);
+        add(&mut self.in_use, blocks);
+        add(&mut self.open_leases, 1);
         if again {
-            self.free -= blocks;
+            take(&mut self.free, blocks);
         }
     }
 
     pub(super) fn reported(&mut self, before: Usage, after: Usage) {
-        self.used += u64::from(after.used - before.used);
-        self.lost += u64::from(after.refused - before.refused);
-        self.in_use -= u64::from(after.done() - before.done());
+        add(&mut self.used, u64::from(after.used - before.used));
+        add(&mut self.lost, u64::from(after.refused - before.refused));
+        take(&mut self.in_use, u64::from(after.done() - before.done()));
     }
 
     pub(super) fn ended(&mut self, rest: u32, how: Ended) {
         let rest = u64::from(rest);
-        self.in_use -= rest;
+        take(&mut self.in_use, rest);
         match how {
-            Ended::Returned => self.returned += rest,
-            Ended::Expired => self.expired += rest,
+            Ended::Returned => add(&mut self.returned, rest),
+            Ended::Expired => add(&mut self.expired, rest),
         }
-        self.free += rest;
-        self.open_leases -= 1;
+        add(&mut self.free, rest);
+        take(&mut self.open_leases, 1);
     }
+}
+
+fn add(sum: &mut u64, number: u64) {
+    *sum = sum.saturating_add(number);
+}
+
+fn take(sum: &mut u64, number: u64) {
+    *sum = sum.saturating_sub(number);
 }

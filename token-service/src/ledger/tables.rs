@@ -14,7 +14,7 @@ pub trait Database: Send + Sync + 'static {
     /// Begins a transaction that will write.
     async fn begin(&self) -> Result<Self::Transaction, sqlx::Error>;
 
-    /// Begins one that will only read, and needs no commit.
+    /// Begins one that will only read.
     async fn begin_reading(&self) -> Result<Self::Transaction, sqlx::Error>;
 
     async fn id_space(&self) -> Result<IdSpace, sqlx::Error>;

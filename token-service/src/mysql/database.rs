@@ -39,6 +39,8 @@ pub(super) fn pool(connect: MySqlConnectOptions, options: &MysqlOptions) -> MySq
     MySqlPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(options.timeout)
+        // Too slow is an error then, which is counted and answered; not a line in the log for each.
+        .acquire_slow_threshold(options.timeout)
         .idle_timeout(IDLE_MAX)
         .after_connect(move |connection, _| {
             let session = session.clone();
