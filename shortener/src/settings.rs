@@ -219,8 +219,10 @@ impl FromStr for LeasesUrl {
         let of_service = |scheme: &&str| matches!(*scheme, "http" | "https");
         match (schemes.iter().any(of_service), schemes.iter().all(of_service)) {
             (true, true) => {
-                let urls =
-                    given.split(',').map(|url| ServiceUrl::parse(url).map_err(|error| format!("{url:?} {error}")));
+                // By its number, as somebody may have put a password into it.
+                let parsed =
+                    |(index, url)| ServiceUrl::parse(url).map_err(|error| format!("URL {} {error}", index + 1));
+                let urls = given.split(',').enumerate().map(parsed);
                 urls.collect::<Result<_, _>>().map(LeasesUrl::TokenService)
             }
             (true, false) => Err(format!(

@@ -36,10 +36,12 @@ impl Account {
     /// Whether every block ever handed out is used, lost, in use, returned or expired; and every one that came back is free or
     /// was handed out again.
     pub fn is_balanced(&self) -> bool {
-        let handed_out = self.used + self.lost + self.in_use + self.returned + self.expired;
-        let handed_out_again = self.handed_out.checked_sub(self.ever_leased);
-        let waiting = (self.returned + self.expired).checked_sub(self.free);
-        handed_out == self.handed_out && handed_out_again.is_some() && handed_out_again == waiting
+        // Wide enough for whatever a database may hold.
+        let sum = |blocks: &[u64]| blocks.iter().copied().map(u128::from).sum::<u128>();
+        let handed_out = sum(&[self.used, self.lost, self.in_use, self.returned, self.expired]);
+        handed_out == u128::from(self.handed_out)
+            && self.handed_out >= self.ever_leased
+            && sum(&[self.handed_out, self.free]) == sum(&[self.ever_leased, self.returned, self.expired])
     }
 
     /// Blocks that can still be leased.

@@ -150,7 +150,7 @@ impl LeaseRecord {
 
     /// Blocks that are not done with: still the owner's in an open lease, free again after its end.
     pub fn rest(&self) -> u32 {
-        self.lease.blocks - self.usage.done()
+        self.lease.blocks.saturating_sub(self.usage.done())
     }
 }
 

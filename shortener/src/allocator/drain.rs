@@ -32,7 +32,7 @@ async fn hand_back(shared: &Shared, claimed: ClaimedBlock) -> bool {
     let ClaimedBlock { block, first_unused } = claimed;
     let options = &shared.options;
     let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
-    for _ in 0..options.hand_back_attempts {
+    for attempt in 1..=options.hand_back_attempts {
         let call = shared.claims.hand_back(block.block, shared.owner, first_unused);
         match timeout(options.claim_timeout, call).await {
             Ok(Ok(true)) => return true,
@@ -43,7 +43,9 @@ async fn hand_back(shared: &Shared, claimed: ClaimedBlock) -> bool {
             Ok(Err(error)) => tracing::warn!(block = block.block.0, %error, "a block could not be handed back"),
             Err(_) => tracing::warn!(block = block.block.0, "handing a block back was not answered in time"),
         }
-        sleep(backoff.pause()).await;
+        if attempt < options.hand_back_attempts {
+            sleep(backoff.pause()).await;
+        }
     }
     metrics::hand_back_failed(HandBack::Block);
     false

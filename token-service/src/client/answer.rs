@@ -89,6 +89,8 @@ impl Answer {
 
     fn explained(&self, error: ErrorBody, call: &Call, ours: Option<Fingerprint>) -> Refusal {
         let known = match error.code {
+            // The body was late: it may be in time when it is sent again.
+            ErrorCode::BadRequest if self.status == StatusCode::REQUEST_TIMEOUT => None,
             ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::MethodNotAllowed | ErrorCode::TooLarge => {
                 Some(LeaseError::Invalid(error.message.clone()))
             }

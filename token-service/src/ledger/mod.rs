@@ -106,6 +106,11 @@ impl<D: Database> Ledger<D> {
         &self.database
     }
 
+    /// How long a call may take that is carried out.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.rules.timeout
+    }
+
     async fn submit(&self, call: Call) -> Answer {
         let (answer, answered) = oneshot::channel();
         {

@@ -5,7 +5,7 @@ use crate::{Account, Block, Ended, LeaseId, Usage, ids::BLOCK_COUNT};
 /// The id space's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {
-    /// The database's clock when the row was locked, in Unix milliseconds.
+    /// The database's clock when the row was asked for, in Unix milliseconds.
     pub now_ms: i64,
     /// Blocks below it were leased at least once, blocks from it on never.
     pub high_water: u32,

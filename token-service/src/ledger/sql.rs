@@ -244,7 +244,7 @@ where
         let row = the_one(
             self.fetch(QueryBuilder::new(format!(
                 "SELECT {SPACE_COLUMNS}, (SELECT CAST(coalesce(sum(blocks), 0) AS SIGNED) FROM leases \
-                 WHERE leased_again = 0 AND leased_at_ms > {now_ms} - {DAY_MS}) AS last_day FROM id_space"
+                 WHERE leased_again = 0 AND leased_at_ms BETWEEN {now_ms} - {DAY_MS} AND {now_ms}) AS last_day FROM id_space"
             )))
             .await?,
         )?;
@@ -329,7 +329,10 @@ where
     for<'name> &'name str: ColumnIndex<R>,
 {
     let (first, end): (u32, u32) = (number(row, "first_block")?, number(row, "end_block")?);
-    Ok(Run { first, blocks: end - first })
+    match end.checked_sub(first) {
+        Some(blocks) if blocks > 0 => Ok(Run { first, blocks }),
+        _ => Err(sqlx::Error::Decode(format!("a free run from block {first} to {end}").into())),
+    }
 }
 
 fn read_lease<R: Row>(row: &R) -> Result<LeaseRecord, sqlx::Error>

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a transaction waits at the database for one of another service, before it is tried again.
-const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The database ends connections that are silent for so long. A service that is stopped in the middle of a transaction (and not dead,
 /// or its connection would break) so holds up the others for no longer.
@@ -51,7 +51,7 @@ pub(super) fn pool(connect: MySqlConnectOptions, options: &MysqlOptions) -> MySq
                 Ok(())
             })
         })
-        .connect_lazy_with(connect)
+        .connect_lazy_with(connect.timezone(Some("+00:00".to_owned())))
 }
 
 /// A database with the lease tables.

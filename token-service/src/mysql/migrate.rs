@@ -8,9 +8,16 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
     mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPool},
 };
+use tokio::time::timeout;
 
 /// How long a migration waits for another one that is under way.
 const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the database may take to let a migration in.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long all of a migration may take once it has the lock: an instance of MySQL that is stuck is not waited for for ever.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
 
 /// `ER_NO_SUCH_TABLE`
 const NO_SUCH_TABLE: u16 = 1146;
@@ -32,9 +39,33 @@ pub enum SchemaError {
     NoRandomness(String),
     #[error("the database cannot be migrated: {0}")]
     Migrate(#[source] MigrateError),
+    /// It answers, and will not have us, until somebody changes the URL or the rights.
+    #[error("the database refuses: {0}")]
+    Refused(#[source] sqlx::Error),
     /// It may answer later.
     #[error("the database does not answer: {0}")]
     Database(#[source] sqlx::Error),
+}
+
+/// `ER_DBACCESS_DENIED_ERROR`, `ER_ACCESS_DENIED_ERROR`, `ER_BAD_DB_ERROR`, `ER_TABLEACCESS_DENIED_ERROR`,
+/// `ER_COLUMNACCESS_DENIED_ERROR`, `ER_ACCESS_DENIED_NO_PASSWORD_ERROR`
+const REFUSALS: [u16; 6] = [1044, 1045, 1049, 1142, 1143, 1698];
+
+impl From<sqlx::Error> for SchemaError {
+    fn from(error: sqlx::Error) -> Self {
+        let configured_wrong = matches!(error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_));
+        if configured_wrong || number(&error).is_some_and(|number| REFUSALS.contains(&number)) {
+            SchemaError::Refused(error)
+        } else {
+            SchemaError::Database(error)
+        }
+    }
+}
+
+/// What takes too long has not answered.
+async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, SchemaError>>) -> Result<T, SchemaError> {
+    let late = || SchemaError::Database(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    timeout(limit, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
 impl SchemaError {
@@ -51,12 +82,16 @@ fn migrations() -> Migrator {
     migrations
 }
 
-pub(super) async fn check(pool: &MySqlPool) -> Result<(), SchemaError> {
+pub(super) async fn check(pool: &MySqlPool, limit: Duration) -> Result<(), SchemaError> {
+    within(limit, look(pool)).await
+}
+
+async fn look(pool: &MySqlPool) -> Result<(), SchemaError> {
     let versions: Vec<i64> =
         match sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await {
             Ok(versions) => versions,
             Err(error) if number(&error) == Some(NO_SUCH_TABLE) => return Err(SchemaError::NotMigrated),
-            Err(error) => return Err(SchemaError::Database(error)),
+            Err(error) => return Err(error.into()),
         };
     let migrations = migrations();
     if let Some(newer) = versions.iter().find(|version| !migrations.version_exists(**version)) {
@@ -65,31 +100,31 @@ pub(super) async fn check(pool: &MySqlPool) -> Result<(), SchemaError> {
     if migrations.iter().any(|migration| !versions.contains(&migration.version)) {
         return Err(SchemaError::NotMigrated);
     }
-    let made: Option<i64> = sqlx::query_scalar("SELECT CAST(1 AS SIGNED) FROM id_space")
-        .fetch_optional(pool)
-        .await
-        .map_err(SchemaError::Database)?;
+    let made: Option<i64> = sqlx::query_scalar("SELECT CAST(1 AS SIGNED) FROM id_space").fetch_optional(pool).await?;
     made.map(drop).ok_or(SchemaError::NotMigrated)
 }
 
 pub(super) async fn migrate(options: &MySqlConnectOptions) -> Result<(), SchemaError> {
-    let mut connection = options.connect().await.map_err(SchemaError::Database)?;
-    // Let go when the connection ends, however it ends.
-    let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(concat('septet leases ', database()), ?)")
+    let mut connection = within(CONNECT_WAIT, async { Ok(options.connect().await?) }).await?;
+    // Let go when the connection ends, however it ends. Its name may have 64 characters.
+    let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(concat('septet leases ', md5(database())), ?)")
         .bind(MIGRATION_WAIT.as_secs())
         .fetch_one(&mut connection)
-        .await
-        .map_err(SchemaError::Database)?;
+        .await?;
     if locked != Some(1) {
         return Err(SchemaError::Busy);
     }
-    forget_interrupted(&mut connection).await.map_err(SchemaError::Database)?;
-    migrations().run_direct(None, &mut connection, false).await.map_err(|error| match error {
+    within(MIGRATION_LIMIT, bring_up_to_date(&mut connection)).await?;
+    Ok(connection.close().await?)
+}
+
+async fn bring_up_to_date(connection: &mut MySqlConnection) -> Result<(), SchemaError> {
+    forget_interrupted(&mut *connection).await?;
+    migrations().run_direct(None, &mut *connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => SchemaError::Newer(version),
         error => SchemaError::Migrate(error),
     })?;
-    make_key(&mut connection).await?;
-    connection.close().await.map_err(SchemaError::Database)
+    make_key(connection).await
 }
 
 /// DDL is not transactional: a migration that was interrupted is on record as not successful, which would stop every later one.
@@ -103,17 +138,13 @@ async fn forget_interrupted(connection: &mut MySqlConnection) -> Result<(), sqlx
 
 /// Makes the id space's key unless there is one: once, for ever.
 async fn make_key(connection: &mut MySqlConnection) -> Result<(), SchemaError> {
-    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM id_space")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(SchemaError::Database)?;
+    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM id_space").fetch_one(&mut *connection).await?;
     if made > 0 {
         return Ok(());
     }
     let leased: i64 = sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM leases LIMIT 1) AS leased")
         .fetch_one(&mut *connection)
-        .await
-        .map_err(SchemaError::Database)?;
+        .await?;
     if leased > 0 {
         return Err(SchemaError::KeyLost);
     }
@@ -125,8 +156,7 @@ async fn make_key(connection: &mut MySqlConnection) -> Result<(), SchemaError> {
     )
     .bind(key.as_slice())
     .execute(connection)
-    .await
-    .map_err(SchemaError::Database)?;
+    .await?;
     Ok(())
 }
 

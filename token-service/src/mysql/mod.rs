@@ -83,7 +83,7 @@ impl MysqlLeases {
 
     /// Looks whether the tables are there, and as this version knows them.
     pub async fn check(&self) -> Result<(), SchemaError> {
-        migrate::check(&self.database().pool).await
+        migrate::check(&self.database().pool, self.timeout()).await
     }
 
     /// Makes the tables, and the id space's key the first time. Safe to run twice, and by two at once.

@@ -1,7 +1,8 @@
 //! Carries calls to the lease store: a decorator of the seam "leases".
 //!
-//! Each call is a task of the service's own runtime. A client that hangs up, a worker thread that stops or a deadline that
-//! passes ends the waiting, never the call: what was begun is carried out whole, and a repeated request finds it.
+//! Each call is a task of the service's own runtime, so that what it opens outlives the worker thread that was asked. When its caller
+//! goes away or its deadline passes, the call is dropped: by the contract of the store it is then carried out whole or not at
+//! all, and one that still waits there is not kept for nobody.
 
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use tokio::{
     runtime::Handle,
     sync::Semaphore,
+    task::AbortHandle,
     time::{Duration, timeout},
 };
 
@@ -89,15 +91,25 @@ impl Carrier {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| LeaseError::Overloaded)?;
         let under_way = metrics::CallUnderWay::begin();
         let call = call(store);
-        let task = self.runtime.spawn(async move {
+        let mut task = self.runtime.spawn(async move {
             let _until_done = (permit, under_way);
             call.await
         });
-        match timeout(CALL_TIMEOUT, task).await {
+        let _dropped_with_its_caller = AbortOnDrop(task.abort_handle());
+        match timeout(CALL_TIMEOUT, &mut task).await {
             Ok(Ok(carried)) => carried,
             Ok(Err(ended)) => Err(GivenUp::from(ended).into()),
             Err(_) => Err(GivenUp::Late.into()),
         }
+    }
+}
+
+/// Ends a task that nobody waits for any more.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

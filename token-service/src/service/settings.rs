@@ -27,6 +27,8 @@ const UNUSED_BLOCKS_MAX: u32 = 4 * Lease::BLOCKS_MAX;
 /// The most that the database may be waited for, in milliseconds: less than [`CALL_TIMEOUT`](super::carrier::CALL_TIMEOUT), so
 /// that a caller hears of it.
 const DATABASE_TIMEOUT_MS_MAX: u64 = 7000;
+/// Less than an instance waits for an answer, so that it hears what is wrong.
+const DATABASE_TIMEOUT_MS: u64 = 1500;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -101,7 +103,7 @@ pub struct Settings {
     pub database_connections_max: u32,
 
     /// How long the database is waited for, in milliseconds; beyond it, the call gets 503
-    #[arg(long, env = "SEPTET_DATABASE_TIMEOUT_MS", default_value_t = 5000, value_name = "MS", global = true)]
+    #[arg(long, env = "SEPTET_DATABASE_TIMEOUT_MS", default_value_t = DATABASE_TIMEOUT_MS, value_name = "MS", global = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(100..=DATABASE_TIMEOUT_MS_MAX))]
     pub database_timeout_ms: u64,
 

@@ -12,6 +12,7 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{SqliteLeases, SqliteOptions, database::SqliteDatabase};
 use crate::{IdSpace, ledger::Rules};
@@ -27,6 +28,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a transaction or a reading may take, the wait for the connection included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the switch to WAL is put off while another process makes it.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// What SQLite answers when another connection is in the way (`SQLITE_BUSY`).
+const BUSY: &str = "5";
 
 /// What SQLite answers about a file that is not its own (`SQLITE_NOTADB`).
 const NOT_A_DATABASE: &str = "26";
@@ -82,17 +89,22 @@ impl SqliteLeases {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .optimize_on_close(true, None);
-        let pool = SqlitePoolOptions::new()
+        let connecting = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(CALL_TIMEOUT)
             // SQLite rolls back by itself after a full disk or an I/O error, and sqlx's rollback then fails: to it the connection
             // is in a transaction for ever. Such a connection is closed, and another is opened.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(settings)
-            .await
-            .map_err(|e| sqlite_error(path, e))?;
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
+        // Switching to WAL fails at once while another process does the same, whatever the busy timeout says.
+        let until = Instant::now() + BUSY_TIMEOUT;
+        let pool = loop {
+            match connecting.clone().connect_with(settings.clone()).await {
+                Err(error) if is_busy(&error) && Instant::now() < until => sleep(BUSY_PAUSE).await,
+                outcome => break outcome.map_err(|e| sqlite_error(path, e))?,
+            }
+        };
         let id_space = migrate(&pool, path).await?;
         let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
         Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
@@ -161,7 +173,8 @@ enum StoredKey {
 async fn stored_key(tx: &mut SqliteConnection) -> Result<StoredKey, sqlx::Error> {
     let key: Option<Vec<u8>> = sqlx::query_scalar("SELECT key FROM id_space").fetch_optional(&mut *tx).await?;
     if let Some(key) = key {
-        return Ok(StoredKey::Found(key.try_into().expect("a constraint of the table holds it to 32 bytes")));
+        let key = key.try_into().map_err(|_| sqlx::Error::Decode("the id space's key is not 32 bytes".into()))?;
+        return Ok(StoredKey::Found(key));
     }
     let leased: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM leases)").fetch_one(tx).await?;
     Ok(if leased { StoredKey::Lost } else { StoredKey::NeverMade })
@@ -171,6 +184,10 @@ fn random_key() -> Result<[u8; 32], OpenError> {
     let mut key = [0; 32];
     SysRng.try_fill_bytes(&mut key).map_err(|e| OpenError::NoRandomness(e.to_string()))?;
     Ok(key)
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == BUSY)
 }
 
 fn sqlite_error(path: &Path, source: sqlx::Error) -> OpenError {

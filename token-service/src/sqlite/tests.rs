@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Account, BLOCK_COUNT, Block, IdSpace, LeaseError, LeaseId, LeaseRecords, LeaseRequest, LeaseStore, Leases, Owner,
-    Usage, conformance, leases_conformance,
+    Account, BLOCK_COUNT, Block, IdSpace, LeaseError, LeaseId, LeaseRecords, LeaseRequest, LeaseState, LeaseStore,
+    Leases, Owner, RecordFilter, Usage, conformance, leases_conformance,
 };
 
 /// A store in a directory of its own, with a clock that stands still until it is moved.
@@ -226,7 +226,7 @@ async fn a_store_without_totals_gets_them() {
     sqlx::raw_sql(filled).execute(&mut file).await.unwrap();
     file.close().await.unwrap();
 
-    let store = open(path, &Arc::default()).await.unwrap();
+    let store = open(path, &Arc::new(AtomicI64::new(5))).await.unwrap();
     let account = store.account().await.unwrap();
     let expected = Account {
         ever_leased: 12,
@@ -243,6 +243,31 @@ async fn a_store_without_totals_gets_them() {
     assert_eq!((account, account.is_balanced()), (expected, true));
     let next = store.lease(&request(9)).await.unwrap();
     assert_eq!((next.id, next.first, next.blocks), (LeaseId(4), Block(5), 3));
+}
+
+/// Seen to fail when a lease was given out whose blocks another one still held.
+#[tokio::test]
+async fn a_clock_that_jumps_costs_leases_and_nothing_else() {
+    const HOUR_MS: i64 = 3_600_000;
+    let temp = TempStore::new().await;
+    let mut held: Vec<(Block, LeaseId)> = Vec::new();
+    for jump_ms in [0, -HOUR_MS, 25 * HOUR_MS, -48 * HOUR_MS, 1, 100 * HOUR_MS, -100 * HOUR_MS] {
+        temp.clock_ms.fetch_add(jump_ms, Ordering::Relaxed);
+        for _ in 0..3 {
+            let leased = temp.store.lease(&request(4)).await.unwrap();
+            let open = temp
+                .store
+                .records(RecordFilter { state: Some(LeaseState::Open), owner: None }, None, 100)
+                .await
+                .unwrap();
+            held.retain(|(_, lease)| open.iter().any(|row| row.lease.id == *lease));
+            for block in leased.blocks() {
+                assert!(held.iter().all(|(other, _)| *other != block), "{block:?} is in two open leases");
+                held.push((block, leased.id));
+            }
+        }
+        assert!(temp.store.account().await.unwrap().is_balanced());
+    }
 }
 
 async fn refusal(path: PathBuf) -> String {

@@ -11,6 +11,7 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{
     SqliteStore, claims,
@@ -28,6 +29,10 @@ const READERS_MAX: u32 = 4;
 const READ_WAIT: Duration = Duration::from_secs(1);
 /// How long SQLite waits for a lock of another connection, such as that of a backup being made.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the switch to WAL is put off while another process makes it.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// What SQLite answers when another connection is in the way (`SQLITE_BUSY`).
+const BUSY: &str = "5";
 /// Prepared statements kept on a connection: one for each size of a batch, and the others.
 const STATEMENTS_MAX: usize = BATCH_MAX + 64;
 
@@ -71,7 +76,14 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS_MAX);
         let writing = options.clone().thread_name(|_| "links-writer".to_owned());
-        let mut writer = writing.connect().await.map_err(sqlite)?;
+        // Switching to WAL fails at once while another process does the same, whatever the busy timeout says.
+        let until = Instant::now() + BUSY_TIMEOUT;
+        let mut writer = loop {
+            match writing.connect().await {
+                Err(error) if is_busy(&error) && Instant::now() < until => sleep(BUSY_PAUSE).await,
+                outcome => break outcome.map_err(sqlite)?,
+            }
+        };
         migrate(&mut writer, path).await?;
         let pinned = claims::pinned(&mut writer).await.map_err(sqlite)?;
         let codec = pinned.map_or_else(OnceLock::new, |id_space| OnceLock::from(Codec::new(&id_space)));
@@ -81,6 +93,10 @@ impl SqliteStore {
             .connect_lazy_with(options.read_only(true).thread_name(|number| format!("links-reader-{number}")));
         Ok(SqliteStore { readers, writer: Writer::start(writer, writing), codec })
     }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == BUSY)
 }
 
 /// Ours, or empty.

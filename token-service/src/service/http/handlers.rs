@@ -99,9 +99,12 @@ pub async fn give_back(
     security(("secret" = []))
 )]
 pub async fn records(api: Data<Api>, query: RecordsQuery) -> Result<Json<RecordsAnswer>, ApiError> {
-    let leases = api.leases.records(query.filter(), query.after(), query.limit()).await?;
-    let full = leases.len() >= query.limit() as usize;
-    let next = leases.last().filter(|_| full).map(|record| record.lease.id);
+    // One more than asked for, to see whether this is the last page.
+    let limit = query.limit();
+    let mut leases = api.leases.records(query.filter(), query.after(), limit + 1).await?;
+    let more = leases.len() > limit as usize;
+    leases.truncate(limit as usize);
+    let next = leases.last().filter(|_| more).map(|record| record.lease.id);
     Ok(Json(RecordsAnswer { leases, next }))
 }
 

@@ -38,7 +38,7 @@ fn the_defaults_are_what_the_documentation_says() {
     assert_eq!(settings.ops_listen.to_string(), "127.0.0.1:9081");
     assert_eq!(settings.lease_ttl(), Duration::from_secs(3600));
     assert_eq!(settings.unused_blocks_max, 1024);
-    assert_eq!((settings.database_connections_max, settings.database_timeout_ms), (8, 5000));
+    assert_eq!((settings.database_connections_max, settings.database_timeout_ms), (8, 1500));
 }
 
 /// Seen to fail when a range was left out.
