@@ -8,10 +8,11 @@ use std::{
 
 use rand::{TryRng, rngs::SysRng};
 use sqlx::{
-    Connection, SqliteConnection,
+    Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{SqliteLeases, SqliteOptions, database::SqliteDatabase};
 use crate::{IdSpace, ledger::Rules};
@@ -25,8 +26,14 @@ pub const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 /// How long a call waits while another process writes to the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Opening is tried again after so long while SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long a transaction or a reading may take, the wait for the connection included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `SQLITE_BUSY`
+const BUSY: u32 = 5;
 
 /// What SQLite answers about a file that is not its own (`SQLITE_NOTADB`).
 const NOT_A_DATABASE: &str = "26";
@@ -82,7 +89,18 @@ impl SqliteLeases {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .optimize_on_close(true, None);
-        let pool = SqlitePoolOptions::new()
+        let pool = connect(settings).await.map_err(|e| sqlite_error(path, e))?;
+        let id_space = migrate(&pool, path).await?;
+        let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
+        Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
+    }
+}
+
+/// SQLite does not wait when two processes change the journal mode of a new file at the same time, but says that it is busy.
+async fn connect(settings: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let begun = Instant::now();
+    loop {
+        let connecting = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -90,13 +108,18 @@ impl SqliteLeases {
             // SQLite rolls back by itself after a full disk or an I/O error, and sqlx's rollback then fails: to it the connection
             // is in a transaction for ever. Such a connection is closed, and another is opened.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(settings)
-            .await
-            .map_err(|e| sqlite_error(path, e))?;
-        let id_space = migrate(&pool, path).await?;
-        let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
-        Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
+            .connect_with(settings.clone());
+        match connecting.await {
+            Err(error) if is_busy(&error) && begun.elapsed() < BUSY_TIMEOUT => sleep(BUSY_PAUSE).await,
+            outcome => return outcome,
+        }
     }
+}
+
+/// Whether it is `SQLITE_BUSY`, or one of its extended codes.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xFF == BUSY)
 }
 
 /// Ours, or empty.
