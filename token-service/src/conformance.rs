@@ -62,6 +62,7 @@ macro_rules! leases_conformance {
             the_record_pages,
             the_record_is_searched,
             the_account_follows_every_block,
+            the_rate_is_of_the_last_day,
             a_dropped_call_is_whole_or_nothing,
             random_operations_keep_the_accounts,
         );
@@ -102,6 +103,7 @@ async fn record(leases: &dyn LeaseStore) -> Vec<LeaseRecord> {
         if page.is_empty() {
             return rows;
         }
+        assert!(rows.last().is_none_or(|last| page[0].lease.id > last.lease.id), "the same page again: {page:?}");
         rows.extend(page);
     }
 }
@@ -133,16 +135,20 @@ pub async fn open_leases_share_no_block(harness: &mut impl Harness) {
     }
 }
 
+/// Seen to fail when the answers of a batch are mixed up, and when the same blocks are leased twice in one.
 pub async fn concurrent_leases_share_no_block(harness: &mut impl Harness) {
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             let leases = harness.leases();
-            tokio::spawn(async move { lease(&*leases, Owner::random(), 2).await })
+            let owner = Owner::random();
+            tokio::spawn(async move { (lease(&*leases, owner, 2).await, owner) })
         })
         .collect();
     let mut seen = HashSet::new();
     for task in tasks {
-        assert!(task.await.expect("the task ends").blocks().all(|block| seen.insert(block)));
+        let (lease, owner) = task.await.expect("the task ends");
+        assert!(lease.blocks().all(|block| seen.insert(block)));
+        assert_eq!(record_of(&*harness.leases(), lease.id).await.owner, owner);
     }
 }
 
@@ -283,7 +289,8 @@ pub async fn usage_never_goes_back(harness: &mut impl Harness) {
 
 /// A store of the default limit, [`UNUSED_BLOCKS_MAX`].
 ///
-/// Seen to fail when blocks are not counted, when those of a batch's own leases are not, and when usage or an end frees none.
+/// Seen to fail when blocks are not counted, when those of a batch's own leases are not, and when what the database counts
+/// leaves in what was used, refused, or came back.
 pub async fn an_owner_holds_few_unused_blocks(harness: &mut impl Harness) {
     let leases = harness.leases();
     let greedy = Owner::random();
@@ -307,6 +314,7 @@ pub async fn an_owner_holds_few_unused_blocks(harness: &mut impl Harness) {
     lease(&*leases, greedy, 8).await;
 }
 
+/// Seen to fail when a page begins with the last lease of the one before it.
 pub async fn the_record_pages(harness: &mut impl Harness) {
     let leases = harness.leases();
     let mut leased = Vec::new();
@@ -393,6 +401,18 @@ fn recorded(record: &[LeaseRecord]) -> Account {
         account.open_leases += u64::from(row.ended.is_none());
     }
     account
+}
+
+/// Seen to fail when all days count, and when blocks that are leased again do.
+pub async fn the_rate_is_of_the_last_day(harness: &mut impl Harness) {
+    let owner = Owner::random();
+    lease(&*harness.leases(), owner, 3).await;
+    harness.advance(Duration::from_secs(24 * 60 * 60)).await;
+    let leases = harness.leases();
+    lease(&*leases, owner, 3).await;
+    lease(&*leases, owner, 2).await;
+    let account = leases.account().await.expect("an account");
+    assert_eq!((account.first_leased_last_day, account.ever_leased, account.handed_out), (2, 5, 8));
 }
 
 /// Drops calls half-way; the same call then succeeds, and no block is lost or shared.

@@ -64,7 +64,11 @@ async fn load(tables: &mut impl Tables, rules: Rules, calls: &[Call]) -> Result<
     }
     let (firsts, ends): (Vec<_>, Vec<_>) =
         sheet.open_leases().map(|lease| (lease.first.0, lease.first.0 + lease.blocks)).unzip();
-    let mut runs = tables.lowest_runs(requests.len() as u32).await?;
+    let mut runs = Vec::new();
+    if !requests.is_empty() {
+        // Each lease that ends may join two runs to one, and each request take one.
+        runs.extend(tables.lowest_runs((requests.len() + firsts.len()) as u32).await?);
+    }
     if !firsts.is_empty() {
         runs.extend(tables.runs_beside(&firsts, &ends).await?);
     }

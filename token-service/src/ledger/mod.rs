@@ -10,6 +10,8 @@
 mod batch;
 mod free_runs;
 pub mod metrics;
+#[cfg(test)]
+mod replay;
 mod sheet;
 mod space;
 pub(crate) mod sql;

@@ -10,14 +10,17 @@ use futures::{
     FutureExt,
     future::{join_all, poll_immediate},
 };
+use metrics_exporter_prometheus::PrometheusBuilder;
 use uuid::Uuid;
 
 use super::{free_runs::Run, space::Space, tables::NewLease, *};
 
-/// A database on which no transaction begins: it is silent at first, and then answers with an error.
+/// A database on which no transaction begins: it is silent or panics at first, and then answers with an error.
+#[derive(Default)]
 struct Mute {
     begun: Arc<AtomicU32>,
     silent_times: u32,
+    panics_times: u32,
 }
 
 /// Never made.
@@ -28,9 +31,11 @@ impl Database for Mute {
     type Transaction = NoTables;
 
     async fn begin(&self) -> Result<NoTables, sqlx::Error> {
-        if self.begun.fetch_add(1, Ordering::Relaxed) < self.silent_times {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
+        if begun < self.silent_times {
             pending::<()>().await;
         }
+        assert!(begun >= self.panics_times, "this database is meant to panic");
         Err(sqlx::Error::PoolClosed)
     }
     async fn begin_reading(&self) -> Result<NoTables, sqlx::Error> {
@@ -94,38 +99,92 @@ impl Tables for NoTables {
     }
 }
 
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn start(database: Mute) -> (Ledger<Mute>, Arc<AtomicU32>) {
+    let begun = Arc::clone(&database.begun);
+    (Ledger::start(database, Rules::new(LEASE_TTL, 1024, TIMEOUT)), begun)
+}
+
 fn mute(silent_times: u32) -> (Ledger<Mute>, Arc<AtomicU32>) {
-    let begun = Arc::<AtomicU32>::default();
-    let rules = Rules::new(LEASE_TTL, 1024, Duration::from_secs(5));
-    (Ledger::start(Mute { begun: Arc::clone(&begun), silent_times }, rules), begun)
+    start(Mute { silent_times, ..Mute::default() })
 }
 
 fn request() -> LeaseRequest {
     LeaseRequest { request_id: Uuid::new_v4(), owner: Owner::random(), blocks: 1 }
 }
 
-/// Seen to fail when a transaction has no limit, and when a reading has none.
+/// Seen to fail when a transaction's limit is much longer, and when a reading's is.
 #[tokio::test(start_paused = true)]
 async fn a_database_that_is_silent_is_not_waited_for() {
     let (ledger, _) = mute(u32::MAX);
+    let begun = Instant::now();
     let outcome = ledger.lease(&request()).await;
     assert!(matches!(outcome, Err(LeaseError::Unavailable(_))), "{outcome:?}");
     assert!(matches!(ledger.account().await, Err(LeaseError::Unavailable(_))));
     assert!(matches!(ledger.id_space().await, Err(LeaseError::Unavailable(_))));
+    assert!(begun.elapsed() < TIMEOUT * 4, "{:?}", begun.elapsed());
 }
 
-/// Seen to fail when conflicts are tried again for ever.
+/// Seen to fail when conflicts are tried again for ever or never, when there is no pause in between, and when they are not
+/// counted.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_tried_again_a_few_times() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _guard = ::metrics::set_default_local_recorder(&recorder);
     let (ledger, begun) = mute(0);
+    let asked = Instant::now();
     let outcome = ledger.lease(&request()).await;
     assert!(matches!(outcome, Err(LeaseError::Unavailable(_))), "{outcome:?}");
     assert_eq!(begun.load(Ordering::Relaxed), CONFLICT_ATTEMPTS_MAX);
+    let pauses = CONFLICT_PAUSE * (2_u32.pow(CONFLICT_ATTEMPTS_MAX - 1) - 1);
+    assert!(asked.elapsed() >= pauses / 2 && asked.elapsed() < TIMEOUT, "{:?}", asked.elapsed());
+    let metrics = recorder.handle().render();
+    for counted in [
+        format!("{} {}", metrics::CONFLICTS, CONFLICT_ATTEMPTS_MAX - 1),
+        format!("{}{{outcome=\"failed\"}} 1", metrics::TRANSACTIONS),
+    ] {
+        assert!(metrics.lines().any(|line| line == counted), "{counted} in {metrics}");
+    }
 }
 
-/// Seen to fail when the queue has no bound.
+/// Seen to fail when each call is a batch of its own.
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_go_together() {
+    let (ledger, begun) = mute(0);
+    join_all((0..BATCH_CALLS_MAX * 2).map(|_| async { ledger.lease(&request()).await })).await;
+    assert_eq!(begun.load(Ordering::Relaxed), 2 * CONFLICT_ATTEMPTS_MAX);
+}
+
+/// Seen to fail when batches are carried out in the task of the queue.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_panics_leaves_the_queue_to_others() {
+    let (ledger, begun) = start(Mute { panics_times: 1, ..Mute::default() });
+    let outcome = ledger.lease(&request()).await;
+    assert!(matches!(outcome, Err(LeaseError::Unavailable(_))), "{outcome:?}");
+    let outcome = ledger.lease(&request()).await;
+    assert!(matches!(outcome, Err(LeaseError::Unavailable(_))), "{outcome:?}");
+    assert_eq!(begun.load(Ordering::Relaxed), 1 + CONFLICT_ATTEMPTS_MAX, "the second call was carried out");
+}
+
+/// Seen to fail when closing does not wait for the queue.
+#[tokio::test(start_paused = true)]
+async fn closing_carries_out_what_waits() {
+    let (ledger, begun) = mute(0);
+    let waiting = request();
+    let waiting = ledger.lease(&waiting);
+    tokio::pin!(waiting);
+    assert!(poll_immediate(&mut waiting).await.is_none());
+    ledger.close().await;
+    assert!(poll_immediate(waiting).await.is_some(), "it has its answer");
+    assert_eq!(begun.load(Ordering::Relaxed), CONFLICT_ATTEMPTS_MAX);
+}
+
+/// Seen to fail when the queue has no bound, and when the refusal is not counted.
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_at_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _guard = ::metrics::set_default_local_recorder(&recorder);
     let (ledger, _) = mute(u32::MAX);
     let mut calls = Vec::new();
     for _ in 0..BATCH_CALLS_MAX {
@@ -139,6 +198,9 @@ async fn a_full_queue_refuses_at_once() {
     poll_immediate(join_all(&mut calls)).await;
     let one_more = poll_immediate(ledger.lease(&request())).await;
     assert!(matches!(one_more, Some(Err(LeaseError::Overloaded))), "{one_more:?}");
+    let metrics = recorder.handle().render();
+    let counted = format!("{} 1", metrics::REFUSED);
+    assert!(metrics.lines().any(|line| line == counted), "{counted} in {metrics}");
 }
 
 /// Seen to fail when a call whose caller is gone is carried out all the same.

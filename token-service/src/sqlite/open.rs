@@ -8,7 +8,7 @@ use std::{
 
 use rand::{TryRng, rngs::SysRng};
 use sqlx::{
-    Connection, SqliteConnection,
+    Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -26,14 +26,14 @@ pub const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 /// How long a call waits while another process writes to the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Opening is tried again after so long while SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long a transaction or a reading may take, the wait for the connection included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the switch to WAL is put off while another process makes it.
-const BUSY_PAUSE: Duration = Duration::from_millis(20);
-
-/// What SQLite answers when another connection is in the way (`SQLITE_BUSY`).
-const BUSY: &str = "5";
+/// `SQLITE_BUSY`
+const BUSY: u32 = 5;
 
 /// What SQLite answers about a file that is not its own (`SQLITE_NOTADB`).
 const NOT_A_DATABASE: &str = "26";
@@ -89,6 +89,17 @@ impl SqliteLeases {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .optimize_on_close(true, None);
+        let pool = connect(settings).await.map_err(|e| sqlite_error(path, e))?;
+        let id_space = migrate(&pool, path).await?;
+        let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
+        Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
+    }
+}
+
+/// SQLite does not wait when two processes change the journal mode of a new file at the same time, but says that it is busy.
+async fn connect(settings: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let begun = Instant::now();
+    loop {
         let connecting = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -96,19 +107,19 @@ impl SqliteLeases {
             .acquire_timeout(CALL_TIMEOUT)
             // SQLite rolls back by itself after a full disk or an I/O error, and sqlx's rollback then fails: to it the connection
             // is in a transaction for ever. Such a connection is closed, and another is opened.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
-        // Switching to WAL fails at once while another process does the same, whatever the busy timeout says.
-        let until = Instant::now() + BUSY_TIMEOUT;
-        let pool = loop {
-            match connecting.clone().connect_with(settings.clone()).await {
-                Err(error) if is_busy(&error) && Instant::now() < until => sleep(BUSY_PAUSE).await,
-                outcome => break outcome.map_err(|e| sqlite_error(path, e))?,
-            }
-        };
-        let id_space = migrate(&pool, path).await?;
-        let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
-        Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .connect_with(settings.clone());
+        match connecting.await {
+            Err(error) if is_busy(&error) && begun.elapsed() < BUSY_TIMEOUT => sleep(BUSY_PAUSE).await,
+            outcome => return outcome,
+        }
     }
+}
+
+/// Whether it is `SQLITE_BUSY`, or one of its extended codes.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xFF == BUSY)
 }
 
 /// Ours, or empty.
@@ -184,10 +195,6 @@ fn random_key() -> Result<[u8; 32], OpenError> {
     let mut key = [0; 32];
     SysRng.try_fill_bytes(&mut key).map_err(|e| OpenError::NoRandomness(e.to_string()))?;
     Ok(key)
-}
-
-fn is_busy(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == BUSY)
 }
 
 fn sqlite_error(path: &Path, source: sqlx::Error) -> OpenError {
