@@ -306,6 +306,7 @@ async fn an_owner_that_leases_without_using_is_refused() {
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_stop_under_load_answers_what_it_carries_out() {
     let (database, directory, launch) = prepared();
+    let mut earlier = HashSet::new();
     for _ in 0..3 {
         let service = launch.start();
         let load = Load::start(service.listen, 32);
@@ -320,6 +321,9 @@ async fn a_stop_under_load_answers_what_it_carries_out() {
         let on_record = record(&client).await;
         let lost: Vec<_> = answered.difference(&on_record).collect();
         assert!(lost.is_empty(), "answered and not on record: {lost:?}");
+        earlier.extend(answered);
+        let unanswered: Vec<_> = on_record.difference(&earlier).collect();
+        assert!(unanswered.is_empty(), "carried out and not answered: {unanswered:?}");
         reader.stop();
     }
 }
