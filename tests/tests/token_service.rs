@@ -93,7 +93,7 @@ fn refused(answer: &Answer) -> (u16, String, Option<u32>) {
     (answer.status, code.expect("a code").to_owned(), retry_after)
 }
 
-/// Seen to fail when
+/// Seen to fail when the database was waited for before anything was served.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_service_whose_database_is_down_waits_for_it() {
@@ -121,7 +121,7 @@ async fn a_service_whose_database_is_down_waits_for_it() {
     service.stop();
 }
 
-/// Seen to fail when
+/// Seen to fail when missing tables were taken for a database that is down.
 #[test]
 #[ignore = "needs MariaDB: run by tests/run"]
 fn a_database_that_is_not_prepared_ends_it_with_a_sentence() {
@@ -167,7 +167,7 @@ async fn migrating_twice_and_by_two_at_once_changes_nothing() {
 const DATABASE_TIMEOUT: Duration = Duration::from_millis(1500);
 const ANSWERED_WITHIN: Duration = Duration::from_millis(4000);
 
-/// Seen to fail when
+/// Seen to fail when the database was waited for ten times as long.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn calls_are_answered_though_the_database_is_frozen() {
@@ -208,7 +208,7 @@ const HELD_UP_MAX: Duration = Duration::from_secs(26);
 /// A service that goes without a lease for so long is held up.
 const HELD_UP_MIN: Duration = Duration::from_millis(2500);
 
-/// Seen to fail when
+/// Seen to fail when the database kept silent connections for longer.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_frozen_service_holds_up_the_others_for_half_a_minute_at_most() {
@@ -250,7 +250,7 @@ async fn a_frozen_service_holds_up_the_others_for_half_a_minute_at_most() {
     frozen.stop();
 }
 
-/// Seen to fail when
+/// Seen to fail when the answer did not say when to come back.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn the_end_of_the_id_space_is_answered_and_blocks_that_come_back_are_leased() {
@@ -282,7 +282,7 @@ async fn the_end_of_the_id_space_is_answered_and_blocks_that_come_back_are_lease
     service.stop();
 }
 
-/// Seen to fail when
+/// Seen to fail when the setting was left aside.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn an_owner_that_leases_without_using_is_refused() {
@@ -301,7 +301,7 @@ async fn an_owner_that_leases_without_using_is_refused() {
     service.stop();
 }
 
-/// Seen to fail when
+/// Seen to fail when connections were closed before their calls were answered.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_stop_under_load_answers_what_it_carries_out() {

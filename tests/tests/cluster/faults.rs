@@ -166,7 +166,7 @@ impl World {
     }
 }
 
-/// Seen to fail when
+/// Seen to fail when a refused claim was taken for a granted one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn no_code_comes_twice_and_every_link_is_there_whatever_is_killed() {

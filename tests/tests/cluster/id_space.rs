@@ -22,7 +22,7 @@ fn refusal(setup: Setup) -> String {
     said
 }
 
-/// Seen to fail when
+/// Seen to fail when links that were pinned already were not compared with the leases.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn an_instance_of_another_id_space_or_with_a_wrong_secret_does_not_start() {
@@ -51,7 +51,7 @@ fn replace(cluster: &mut Cluster, change: impl Fn(Launch) -> Launch) {
     cluster.start_services();
 }
 
-/// Seen to fail when
+/// Seen to fail when a refused secret ended the giving out of codes.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_running_instance_goes_on_with_what_it_has() {

@@ -12,7 +12,7 @@ use septet_tests::{client::send, engines::mariadb, septet::DOMAIN};
 use serde_json::json;
 use setting::{CALL_FAILED, Cluster, assert_balanced, client};
 
-/// Seen to fail when
+/// Seen to fail when `--links` was left aside.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn links_made_at_one_instance_are_served_by_all() {

@@ -92,7 +92,7 @@ fn keep_opening(client: Client, links: Vec<Link>) -> (Arc<AtomicBool>, tokio::ta
     (stop, opening)
 }
 
-/// Seen to fail when
+/// Seen to fail when blocks were not asked for again.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn creation_goes_on_with_what_is_leased_and_recovers_by_itself() {
@@ -155,7 +155,7 @@ async fn assert_served_but_not_created(client: &Client, links: &[Link]) {
     assert_eq!(client.open("renamed").await.status, 404);
 }
 
-/// Seen to fail when
+/// Seen to fail when every start waited for the id space.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn an_instance_that_is_restarted_during_an_outage_serves_everything_but_new_links() {
@@ -193,7 +193,7 @@ async fn an_instance_that_is_restarted_during_an_outage_serves_everything_but_ne
     instance.stop();
 }
 
-/// Seen to fail when
+/// Seen to fail when leases were tried to be given back for a minute.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_stop_without_token_services_is_in_order_and_in_time() {
@@ -228,7 +228,7 @@ async fn a_stop_without_token_services_is_in_order_and_in_time() {
     assert_balanced(&cluster.account().await);
 }
 
-/// Seen to fail when
+/// Seen to fail when leases were not given back.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_stop_gives_everything_back() {
