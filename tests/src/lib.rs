@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod binary;
 pub mod browser;
+pub mod by_hand;
 pub mod client;
 pub mod drawer;
 pub mod drawing;
@@ -14,6 +15,7 @@ pub mod lines;
 pub mod logs;
 pub mod process;
 pub mod raw;
+pub mod restartable;
 pub mod septet;
 pub mod token_service;
 pub mod wait;

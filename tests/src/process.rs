@@ -209,6 +209,16 @@ impl Running {
         self.process.signal(Signal::TERM);
     }
 
+    /// Freezes it: its connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// Waits for it to end by itself.
     ///
     /// # Panics

@@ -61,6 +61,11 @@ impl Setup {
         Self(self.0.allow_log(text))
     }
 
+    /// The same, for those who start it themselves.
+    pub fn launch(self) -> Launch {
+        self.0
+    }
+
     /// See [`Launch::start`].
     pub fn start(&self) -> Septet {
         Septet(self.0.start())

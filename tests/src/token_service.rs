@@ -2,6 +2,11 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use token_service::{
+    client::{ClientOptions, HttpLeases},
+    secret::Secret,
+};
+
 use crate::{
     binary,
     process::{Launch, Running},
@@ -29,4 +34,24 @@ pub fn urls(addresses: &[SocketAddr]) -> String {
 pub fn again(running: &Running) -> Launch {
     let (listen, ops) = (running.listen.to_string(), running.ops.to_string());
     running.launch().clone().flag("--listen", listen).flag("--ops-listen", ops)
+}
+
+/// Calls the services at these addresses, as an instance does.
+///
+/// # Panics
+/// When there are none.
+pub fn client(addresses: &[SocketAddr]) -> HttpLeases {
+    let urls = addresses.iter().map(|address| format!("http://{address}").parse().expect("an address makes a URL"));
+    let secret = Some(Secret::parse(SECRET).expect("it is long enough"));
+    let options = ClientOptions { secret, ..ClientOptions::new(urls.collect()) };
+    HttpLeases::new(options).expect("at least one address")
+}
+
+/// Prepares the database at `url`.
+///
+/// # Panics
+/// When that fails.
+pub fn migrate(url: &str, directory: &Path) {
+    let migrated = launch(url, directory).run_to_end("migrate");
+    assert!(migrated.status.success(), "{}", migrated.stderr_text());
 }

@@ -6,8 +6,11 @@ mod schema;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use septet_tests::engines::mariadb::{self, Database};
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+use septet_tests::{
+    by_hand,
+    engines::mariadb::{self, Database},
+};
+use sqlx::{Connection, MySqlConnection};
 use token_service::{
     LeaseRequest, LeaseStore, Leases, Owner, conformance, leases_conformance,
     mysql::{MysqlLeases, MysqlOptions, MysqlUrl},
@@ -29,7 +32,7 @@ impl Stored {
 
     /// Runs a statement as somebody at a prompt would.
     async fn by_hand(&self, statement: &str) {
-        by_hand(&self.database.url(), statement).await;
+        by_hand::mysql(&self.database.url(), statement).await;
     }
 }
 
@@ -39,12 +42,6 @@ fn url(database: &Database) -> MysqlUrl {
 
 fn open(database: &Database) -> Arc<MysqlLeases> {
     Arc::new(MysqlLeases::new(&url(database), MysqlOptions::default()))
-}
-
-async fn by_hand(url: &str, statement: &str) {
-    let mut connection = MySqlConnection::connect(url).await.expect("a connection");
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.expect(statement);
-    connection.close().await.expect("closed in order");
 }
 
 fn request(blocks: u32) -> LeaseRequest {
@@ -62,14 +59,8 @@ impl conformance::Harness for Stored {
         self.leases = open(&self.database);
     }
 
-    /// The clock is the database's own, and cannot be set; so everything becomes so much older.
     async fn advance(&mut self, by: Duration) {
-        let by = by.as_millis();
-        self.by_hand(&format!(
-            "UPDATE leases SET leased_at_ms = leased_at_ms - {by}, renewed_at_ms = renewed_at_ms - {by}, \
-             expires_at_ms = expires_at_ms - {by}, ended_at_ms = ended_at_ms - {by}"
-        ))
-        .await;
+        self.by_hand(&by_hand::aging(by)).await;
     }
 }
 

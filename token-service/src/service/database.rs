@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Nobody answered: it may be different later.
-    #[error("the database does not answer: {0:#}")]
+    #[error("{0}")]
     NoAnswer(anyhow::Error),
     /// This database must not be used, or cannot be as the settings are. A sentence for a person says why.
     #[error("{0:#}")]
