@@ -374,7 +374,7 @@ mod tests {
             (["--leases", "http://a,sqlite:"], ["--leases", "different kinds", "http://HOST:PORT"]),
             (["--leases", "sqlite:x,http://a"], ["--leases", "different kinds", "sqlite:"]),
             (["--leases", "http://a,,http://b"], ["--leases", "different kinds", "http://HOST:PORT"]),
-            (["--leases", "http://a,http://"], ["--leases", "\"http://\"", "http://HOST:PORT"]),
+            (["--leases", "http://a,http://"], ["--leases", "URL 2", "http://HOST:PORT"]),
             (["--leases", "http://u:p@a"], ["--leases", "password", "secret"]),
             (["--clicks", "kafka://x:9092/t"], ["--clicks", "\"kafka\"", "local:"]),
             (["--public-url", "localhost"], ["--public-url", "http://", "https://"]),

@@ -36,6 +36,12 @@ pub const CODE_WAITS: &str = "septet_code_waits_total";
 pub const NO_CODES: &str = "septet_no_codes_total";
 
 pub(super) fn describe() {
+    // An alert on a rate needs the counter to be there before it first counts.
+    for name in
+        [BLOCKS_GRANTED, BLOCKS_REFUSED, BLOCKS_FAILED, CLAIMS_PUT_OFF, LEASES, LEASES_LOST, CODE_WAITS, NO_CODES]
+    {
+        counter!(name).increment(0);
+    }
     describe_gauge!(CODES_READY, "Codes at hand");
     describe_gauge!(BLOCKS_LEASED, "Leased blocks that are not claimed yet");
     describe_counter!(BLOCKS_GRANTED, "Blocks claimed");

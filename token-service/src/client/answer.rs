@@ -91,9 +91,9 @@ impl Answer {
         let known = match error.code {
             // The body was late: it may be in time when it is sent again.
             ErrorCode::BadRequest if self.status == StatusCode::REQUEST_TIMEOUT => None,
-            ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::MethodNotAllowed | ErrorCode::TooLarge => {
-                Some(LeaseError::Invalid(error.message.clone()))
-            }
+            ErrorCode::BadRequest | ErrorCode::TooLarge => Some(LeaseError::Invalid(error.message.clone())),
+            // This is not where the service is; another URL may be.
+            ErrorCode::NotFound | ErrorCode::MethodNotAllowed => None,
             ErrorCode::Unauthorized => Some(LeaseError::Unauthorized),
             ErrorCode::NotHeld => call.lease.map(LeaseError::NotHeld),
             ErrorCode::WrongIdSpace => {

@@ -244,7 +244,7 @@ where
         let row = the_one(
             self.fetch(QueryBuilder::new(format!(
                 "SELECT {SPACE_COLUMNS}, (SELECT CAST(coalesce(sum(blocks), 0) AS SIGNED) FROM leases \
-                 WHERE leased_again = 0 AND leased_at_ms BETWEEN {now_ms} - {DAY_MS} AND {now_ms}) AS last_day FROM id_space"
+                 WHERE leased_again = 0 AND leased_at_ms > {now_ms} - {DAY_MS} AND leased_at_ms <= {now_ms}) AS last_day FROM id_space"
             )))
             .await?,
         )?;

@@ -123,6 +123,24 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
+    /// Seen to fail when migrating was not one transaction.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_file_may_be_opened_by_many_at_once() {
+        for _ in 0..5 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("links.db");
+            let opening: Vec<_> = (0..4)
+                .map(|_| {
+                    let path = path.clone();
+                    tokio::spawn(async move { SqliteStore::open(&path).await })
+                })
+                .collect();
+            for opened in opening {
+                opened.await.unwrap().unwrap().close().await;
+            }
+        }
+    }
+
     /// Seen to fail without the check.
     #[tokio::test]
     async fn a_damaged_file_is_refused() {

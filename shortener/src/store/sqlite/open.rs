@@ -126,16 +126,18 @@ async fn check_sound(probe: &mut SqliteConnection, path: &Path) -> Result<(), Op
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let mark: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(sqlite)?;
+    // One transaction: of two processes that start at once on a new file, the second finds what the first has done.
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(sqlite)?;
+    let mark: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *tx).await.map_err(sqlite)?;
     if mark != APPLICATION_ID {
         // A pragma takes no parameters.
         let set = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
-        sqlx::raw_sql(set).execute(&mut *connection).await.map_err(sqlite)?;
+        sqlx::raw_sql(set).execute(&mut *tx).await.map_err(sqlite)?;
     }
     // `run` itself makes a future that is not `Send` here (rust-lang/rust#96865); this is what it calls.
-    MIGRATIONS.run_direct(None, &mut *connection, false).await.map_err(|source| match source {
+    MIGRATIONS.run_direct(None, &mut *tx, false).await.map_err(|source| match source {
         MigrateError::VersionMissing(version) => OpenError::Newer { path: path.to_owned(), version },
         source => OpenError::Migrate { path: path.to_owned(), source },
     })?;
-    Ok(())
+    tx.commit().await.map_err(sqlite)
 }

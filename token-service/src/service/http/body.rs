@@ -52,6 +52,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Body<T>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::bad_request("the body is empty; a JSON object is expected"));
     }
+    // An array of the values would be read as well.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::bad_request("the body is an array; a JSON object is expected"));
+    }
     serde_json::from_slice(body).map(Body).map_err(|error| {
         let what = if error.is_data() { "the body is wrong" } else { "the body is not valid JSON" };
         ApiError::bad_request(format!("{what}: {error}"))
