@@ -65,7 +65,7 @@ impl Database for Memory {
         self.begin().await
     }
     async fn id_space(&self) -> Result<IdSpace, sqlx::Error> {
-        unimplemented!("no batch needs it")
+        unreachable!("no batch needs it")
     }
     fn is_conflict(&self, _: &sqlx::Error) -> bool {
         false
@@ -128,10 +128,10 @@ impl Tables for Transaction {
         Ok(())
     }
     async fn records(&mut self, _: RecordFilter, _: Option<LeaseId>, _: u32) -> Result<Vec<LeaseRecord>, sqlx::Error> {
-        unimplemented!("no batch needs it")
+        unreachable!("no batch needs it")
     }
     async fn account(&mut self) -> Result<Account, sqlx::Error> {
-        unimplemented!("no batch needs it")
+        unreachable!("no batch needs it")
     }
     async fn commit(self) -> Result<(), sqlx::Error> {
         *self.memory.0.lock() = self.stored;
