@@ -150,3 +150,25 @@ impl Claims for AlwaysGranted {
         Ok(None)
     }
 }
+
+/// Grants as [`AlwaysGranted`] does, and answers nothing when a block is handed back.
+pub struct NeverHandedBack;
+
+#[async_trait]
+impl Claims for NeverHandedBack {
+    async fn claim(&self, block: Block, owner: Owner) -> Result<Claim, StoreError> {
+        AlwaysGranted.claim(block, owner).await
+    }
+
+    async fn hand_back(&self, _: Block, _: Owner, _: u64) -> Result<bool, StoreError> {
+        std::future::pending().await
+    }
+
+    async fn pin_id_space(&self, id_space: &IdSpace) -> Result<Pinned, StoreError> {
+        AlwaysGranted.pin_id_space(id_space).await
+    }
+
+    async fn id_space(&self) -> Result<Option<IdSpace>, StoreError> {
+        AlwaysGranted.id_space().await
+    }
+}

@@ -69,6 +69,7 @@ impl Leases for Switched {
 pub struct CountedLeases {
     leased: Mutex<Vec<LeaseRequest>>,
     pub renewed: Mutex<Vec<(tokio::time::Instant, LeaseId)>>,
+    pub given_back: Mutex<Vec<(LeaseId, Usage)>>,
     /// Leases up to this one have ended.
     pub ended_to: Mutex<u64>,
     /// Nothing is answered.
@@ -110,7 +111,9 @@ impl Leases for CountedLeases {
         self.renewed.lock().push((tokio::time::Instant::now(), lease));
         if lease.0 <= *self.ended_to.lock() { Err(LeaseError::NotHeld(lease)) } else { Ok(()) }
     }
-    async fn give_back(&self, _: LeaseId, _: Owner, _: Usage) -> Result<(), LeaseError> {
-        self.answers()
+    async fn give_back(&self, lease: LeaseId, _: Owner, usage: Usage) -> Result<(), LeaseError> {
+        self.answers()?;
+        self.given_back.lock().push((lease, usage));
+        if lease.0 <= *self.ended_to.lock() { Err(LeaseError::NotHeld(lease)) } else { Ok(()) }
     }
 }

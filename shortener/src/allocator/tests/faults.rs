@@ -117,6 +117,55 @@ async fn a_lease_that_cannot_be_given_back_is_left_to_expire() {
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
+/// Seen to fail when the usage is left out.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_given_back_with_its_usage() {
+    let leases = Arc::<CountedLeases>::default();
+    let allocator = start_counted(&leases);
+    take(&allocator, 39 * 3).await;
+    allocator.close().await.unwrap();
+    let given_back = leases.given_back.lock();
+    let first = given_back.iter().find(|(lease, _)| lease.0 == 1).expect("it is given back");
+    assert!((1..=COUNTED_BLOCKS).contains(&first.1.used), "{given_back:?}");
+}
+
+/// Seen to fail when it is asked for again and again.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_has_ended_is_given_back_once() {
+    let leases = Arc::<CountedLeases>::default();
+    let allocator = start_counted(&leases);
+    take(&allocator, 1).await;
+    *leases.ended_to.lock() = u64::MAX;
+    allocator.close().await.unwrap();
+    let given_back = leases.given_back.lock();
+    assert_eq!(given_back.iter().filter(|(lease, _)| lease.0 == 1).count(), 1, "{given_back:?}");
+}
+
+/// Seen to fail when a block is handed back in one attempt, or not at all.
+#[tokio::test]
+async fn handing_back_is_tried_again() {
+    let world = World::new(40).await;
+    let allocator = world.start();
+    take(&allocator, 1).await;
+    world.claims.overloaded.store(1, Ordering::Relaxed);
+    let owner = allocator.owner();
+    allocator.close().await.unwrap();
+    assert_eq!(world.claims.held_by(owner).await, []);
+}
+
+/// Seen to fail when the call has no limit.
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_a_silent_link_store() {
+    let leases = Arc::<CountedLeases>::default();
+    let codec = Arc::new(Codec::new(&IdSpace::new([1; 32])));
+    let allocator = Allocator::start(leases, Arc::new(NeverHandedBack), codec, options());
+    take(&allocator, 1).await;
+    let started = Instant::now();
+    let closed = allocator.close().await;
+    assert!(matches!(closed, Err(CloseError::NotHandedBack { .. })), "{closed:?}");
+    assert!(started.elapsed() < Duration::from_secs(120), "{:?}", started.elapsed());
+}
+
 /// Seen to fail when closing does not ask how the task ended.
 #[tokio::test]
 async fn the_end_of_the_background_task_is_seen() {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use token_service::{Block, IdSpace, RecordFilter, Usage, sqlite::LEASE_TTL};
 
 use super::*;
-use claims::{AlwaysGranted, FULL_BLOCK, StoredClaims};
+use claims::{AlwaysGranted, FULL_BLOCK, NeverHandedBack, StoredClaims};
 use fakes::{COUNTED_BLOCKS, COUNTED_TTL, ClockMs, CountedLeases, Switched, sqlite};
 
 /// Long enough never to be reached.
