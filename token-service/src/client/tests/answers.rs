@@ -26,8 +26,6 @@ async fn refusals_are_final_and_are_what_the_contract_says() {
     let invalid = |status, code| (error(status, code), format!("{:?}", LeaseError::Invalid("it is so".to_owned())));
     let cases = [
         invalid(400, ErrorCode::BadRequest),
-        invalid(404, ErrorCode::NotFound),
-        invalid(405, ErrorCode::MethodNotAllowed),
         invalid(413, ErrorCode::TooLarge),
         said(400, LeaseError::Invalid("it is so".to_owned())),
         said(401, LeaseError::Unauthorized),
@@ -53,6 +51,8 @@ async fn what_may_pass_is_attempted_again_and_then_said() {
         (Reply::text(429, ""), overloaded),
         (of(&LeaseError::Unavailable("10.1.2.3 is down".into())), unavailable),
         (Reply::text(403, "a gateway's"), unavailable),
+        (error(404, ErrorCode::NotFound), unavailable),
+        (error(405, ErrorCode::MethodNotAllowed), unavailable),
         (error(409, ErrorCode::WrongIdSpace), unavailable),
         (error(429, ErrorCode::TooManyUnused), unavailable),
     ] {

@@ -35,7 +35,7 @@ async fn bad_input_is_told_what_is_wrong_and_changes_nothing() {
         ("/v1/leases", String::new(), 400, "empty"),
         ("/v1/leases", "  \n".to_owned(), 400, "empty"),
         ("/v1/leases", "{".to_owned(), 400, "not valid JSON"),
-        ("/v1/leases", "[]".to_owned(), 400, "body is wrong"),
+        ("/v1/leases", "[]".to_owned(), 400, "body is an array"),
         ("/v1/leases", "{}".to_owned(), 400, "request_id"),
         ("/v1/leases", "{\"blocks\":1,\"blocks\":1}".to_owned(), 400, "duplicate field `blocks`"),
         ("/v1/leases", leasing("blocks", json!(0)), 400, "1 to 256"),
