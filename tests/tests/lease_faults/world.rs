@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use septet_tests::{
     drawer::{self, Drawer},
     drawing::{Drawn, Seen},
-    process::{Launch, Running},
+    process::{Launch, Running, START_LIMIT},
     token_service,
 };
 use tempfile::TempDir;
@@ -195,6 +195,11 @@ impl World {
     /// Stops everything in order, and looks through every id.
     pub fn stop(mut self) -> End {
         let begun = Instant::now();
+        // Some were started a moment ago.
+        while self.drawers.iter().any(|drawer| drawer.drawn().ids == 0) {
+            assert!(begun.elapsed() < START_LIMIT, "a drawer draws nothing, with everything up");
+            thread::sleep(Duration::from_millis(20));
+        }
         for drawer in std::mem::take(&mut self.drawers) {
             let drawn = drawer.stop();
             assert!(drawn.closed, "with everything up, everything is handed back: {drawn:?}");
