@@ -18,7 +18,6 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Seen to fail when a refused claim is taken for a granted one, and when a handed-back block begins one id too early.
 #[test]
 #[ignore = "needs MariaDB: run by tests/run"]
 fn no_id_is_used_twice_whatever_happens() {
