@@ -16,6 +16,8 @@ pub mod click_log;
 pub mod conformance;
 #[cfg(feature = "consumer")]
 pub mod consumer;
+#[cfg(feature = "cql")]
+pub mod cql;
 #[cfg(feature = "consumer")]
 pub mod engine;
 #[cfg(feature = "enrich")]

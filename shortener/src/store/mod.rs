@@ -9,6 +9,7 @@ pub mod claims;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod links;
+pub mod scylla;
 pub mod sqlite;
 
 pub use api_keys::{ApiKey, ApiKeyDigest, ApiKeys};

@@ -1,0 +1,21 @@
+//! How Septet speaks to ScyllaDB, or to any Cassandra 5.
+//!
+//! [`CqlUrl`] names a cluster and a keyspace, [`Cql`] is a session with it, [`migrate`] prepares the keyspace. The link store and
+//! the rollups speak by it alike.
+//!
+//! A statement is prepared once, as one of four kinds ([`Kind`]), and the kind decides what the driver may do with it: how many replicas
+//! must answer, whether it may be sent twice, and whether a second node is asked while the first one is slow.
+
+mod conditional;
+mod connect;
+mod error;
+mod migrate;
+mod session;
+mod url;
+
+pub use conditional::{Conditional, Held};
+pub use connect::CqlOptions;
+pub use error::CqlError;
+pub use migrate::{Migration, Schema, migrate};
+pub use session::{Cql, Kind, Statement};
+pub use url::{CqlUrl, CqlUrlError};

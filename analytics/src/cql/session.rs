@@ -1,0 +1,165 @@
+//! A session with a cluster: statements are prepared as what they are, and run.
+
+use std::{sync::Arc, time::Duration};
+
+use scylla::{
+    client::{
+        execution_profile::{ExecutionProfile, ExecutionProfileHandle},
+        session::Session,
+    },
+    observability::metrics::Metrics,
+    policies::{
+        load_balancing::{DefaultPolicy, LoadBalancingPolicy},
+        retry::{DefaultRetryPolicy, FallthroughRetryPolicy},
+        speculative_execution::SimpleSpeculativeExecutionPolicy,
+    },
+    response::query_result::QueryRowsResult,
+    serialize::row::SerializeRow,
+    statement::{Consistency, SerialConsistency, batch::Batch, prepared::PreparedStatement},
+};
+
+use super::{Conditional, CqlError, CqlOptions, connect};
+
+/// What a statement is, which decides all that the driver may do with it.
+///
+/// | | replicas | sent again after a failure | to a second node while the first is slow |
+/// |---|---|---|---|
+/// | `Read` | `LOCAL_QUORUM` | once, elsewhere | after [`SECOND_NODE_AFTER`] |
+/// | `Write` | `LOCAL_QUORUM` | once, elsewhere | after [`SECOND_NODE_AFTER`] |
+/// | `Conditional` | `SERIAL`, then `LOCAL_QUORUM` | never | never |
+/// | `SerialRead` | `SERIAL` | never | never |
+///
+/// Reads and writes both ask a quorum, so that what was answered is what is read, whichever replicas answer: an edit is seen at once by
+/// whoever looks, and an absence is one. A read at `ONE` would be half the work and would find, on a replica that was away, a link as it
+/// was hours ago.
+///
+/// A `Write` carries its own timestamp, so sending it twice changes nothing. A `Conditional` statement is never sent twice: the second
+/// would be refused for the first one's sake, and be taken for a refusal; what got no answer is read back by a `SerialRead`,
+/// which first completes or ends what is under way. Conditions hold across data centers (`SERIAL`, not `LOCAL_SERIAL`):
+/// a block must be granted once in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Read,
+    Write,
+    Conditional,
+    SerialRead,
+}
+
+/// How long one node may think about a read or a plain write before another one is asked as well.
+pub const SECOND_NODE_AFTER: Duration = Duration::from_millis(100);
+
+/// A prepared statement of one kind.
+#[derive(Debug, Clone)]
+pub struct Statement(PreparedStatement);
+
+/// A session with a cluster, on one keyspace.
+#[derive(Debug)]
+pub struct Cql {
+    session: Session,
+    profiles: Profiles,
+}
+
+impl Cql {
+    /// Lets nobody in who has not prepared the keyspace: see [`migrate`](super::migrate).
+    pub async fn connect(options: &CqlOptions) -> Result<Self, CqlError> {
+        let connected = connect::connect(options).await?;
+        let profiles = Profiles::new(options.request_timeout, &connected.datacenter);
+        Ok(Cql { session: connected.session, profiles })
+    }
+
+    /// Prepares a statement on the keyspace of the session.
+    pub async fn prepare(&self, kind: Kind, statement: &str) -> Result<Statement, CqlError> {
+        let mut prepared = self.session.prepare(statement).await?;
+        prepared.set_execution_profile_handle(Some(self.profiles.of(kind).clone()));
+        // A second attempt at a serial read, too, is up to whoever asks.
+        prepared.set_is_idempotent(matches!(kind, Kind::Read | Kind::Write));
+        // A conditional statement's columns differ from answer to answer.
+        prepared.set_use_cached_result_metadata(kind == Kind::Read);
+        Ok(Statement(prepared))
+    }
+
+    /// Runs a read. All of its rows come at once: the statement has a `LIMIT`, or names its rows.
+    pub async fn rows(&self, statement: &Statement, values: impl SerializeRow) -> Result<QueryRowsResult, CqlError> {
+        let answer = self.session.execute_unpaged(&statement.0, values).await?;
+        answer.into_rows_result().map_err(CqlError::unreadable)
+    }
+
+    /// Runs a plain write.
+    pub async fn write(&self, statement: &Statement, values: impl SerializeRow) -> Result<(), CqlError> {
+        self.session.execute_unpaged(&statement.0, values).await?;
+        Ok(())
+    }
+
+    /// Runs a conditional statement, once.
+    pub async fn conditional(&self, statement: &Statement, values: impl SerializeRow) -> Result<Conditional, CqlError> {
+        Conditional::read(&self.rows(statement, values).await?)
+    }
+
+    /// Starts a batch of conditional statements on one partition: all of them apply, or none.
+    pub fn conditional_batch(&self, statements: impl IntoIterator<Item = Statement>) -> Batch {
+        let mut batch = Batch::default();
+        statements.into_iter().for_each(|statement| batch.append_statement(statement.0));
+        batch.set_execution_profile_handle(Some(self.profiles.of(Kind::Conditional).clone()));
+        batch
+    }
+
+    /// Runs a [`conditional_batch`](Self::conditional_batch), once.
+    pub async fn apply(
+        &self,
+        batch: &Batch,
+        values: impl scylla::serialize::batch::BatchValues,
+    ) -> Result<Conditional, CqlError> {
+        let answer = self.session.batch(batch, values).await?;
+        Conditional::read(&answer.into_rows_result().map_err(CqlError::unreadable)?)
+    }
+
+    /// What the driver counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.session.get_metrics()
+    }
+}
+
+/// One execution profile for each kind.
+#[derive(Debug)]
+struct Profiles {
+    plain: ExecutionProfileHandle,
+    conditional: ExecutionProfileHandle,
+    serial_read: ExecutionProfileHandle,
+}
+
+impl Profiles {
+    fn new(request_timeout: Duration, datacenter: &str) -> Self {
+        // The replica itself is asked, of this data center alone: a quorum is counted where the asked node is.
+        let nodes: Arc<dyn LoadBalancingPolicy> =
+            DefaultPolicy::builder().prefer_datacenter(datacenter.to_owned()).token_aware(true).build();
+        let base = || {
+            ExecutionProfile::builder()
+                .load_balancing_policy(Arc::clone(&nodes))
+                .request_timeout(Some(request_timeout))
+                .consistency(Consistency::LocalQuorum)
+                .serial_consistency(Some(SerialConsistency::Serial))
+        };
+        let second_node = SimpleSpeculativeExecutionPolicy { max_retry_count: 1, retry_interval: SECOND_NODE_AFTER };
+        let once = || base().retry_policy(Arc::new(FallthroughRetryPolicy::new()));
+        Profiles {
+            plain: base()
+                .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+                .speculative_execution_policy(Some(Arc::new(second_node)))
+                .build()
+                .into_handle_with_label("plain".to_owned()),
+            conditional: once().build().into_handle_with_label("conditional".to_owned()),
+            serial_read: once()
+                .consistency(Consistency::Serial)
+                .build()
+                .into_handle_with_label("serial read".to_owned()),
+        }
+    }
+
+    fn of(&self, kind: Kind) -> &ExecutionProfileHandle {
+        match kind {
+            Kind::Read | Kind::Write => &self.plain,
+            Kind::Conditional => &self.conditional,
+            Kind::SerialRead => &self.serial_read,
+        }
+    }
+}

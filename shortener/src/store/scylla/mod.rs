@@ -1,0 +1,94 @@
+//! The link store in ScyllaDB, or any Cassandra 5: the distributed implementation.
+//!
+//! **A link is one row**, in `links`, by its id. A code leads to its id by arithmetic; an alias or external id through `names`, which
+//! says who holds a name, and the link itself says whether it has it: a name leads somewhere only where both agree. So there is one
+//! place where a creation, a change and a deletion happen, and whatever was done before it or is left to do after it cannot be
+//! seen.
+//!
+//! **A generated code** is born by a plain write with the timestamp [`BORN_AT`]: nothing is read, nothing can collide. Everything else that is
+//! written to a link is conditional, on its revision or on its absence, and so carries the time of the cluster: no clock
+//! of an instance takes part, an edit always wins over the creation, and a deletion over both.
+//!
+//! **Order of a creation** ([`create`]):
+//! 1. the idempotency key is put on record with the link's id, if there is one ([`idempotency`]);
+//! 2. the names are taken, if there are any ([`names`]);
+//! 3. the link is listed ([`listing`]);
+//! 4. the link is written. From here on it is there.
+//!
+//! Cut off before 4, there is no link: a held name leads nowhere and is taken from its holder by whoever wants it next; a listed id that has no link is
+//! passed over; the same idempotency key finishes what was begun, under the same id.
+//!
+//! **Order of a change** ([`change`]): new names are taken, the link is listed in the other listing if it is archived or brought back, the link is
+//! written if its revision is still the one that was read; then old names are let go and the old listing is left. **Of a deletion**: the idempotency
+//! key is marked, the link is deleted if its revision is still the one that was read; then its names are let go and its listing is left.
+//! What is cut off behind the write of the link leaves names that lead nowhere and listed ids without a link, as above.
+//!
+//! **What got no answer** is read back serially, which completes or ends what was under way; each conditional write carries an
+//! [`Attempt`](attempt::Attempt) by which its writer knows it again. What is still unclear is [`StoreError::Unavailable`].
+
+use std::sync::{Arc, OnceLock};
+
+use analytics::cql::{self, Cql, CqlError, CqlOptions, Migration, Schema};
+
+use super::StoreError;
+use crate::code::Codec;
+
+mod attempt;
+mod create;
+mod links;
+mod listing;
+mod names;
+mod row;
+
+/// The timestamp of the first write of a link with a generated code, in microseconds: before any that a cluster gives, so that whatever comes later
+/// wins. A listing's entries carry their link's revision as timestamp, for the same reason.
+const BORN_AT: i64 = 1;
+
+/// The tables.
+const SCHEMA: Schema = Schema {
+    name: "links",
+    migrations: &[Migration { version: 1, cql: include_str!("../../../../migrations/cql/links/0001_links.cql") }],
+};
+
+/// Makes the keyspace and its tables, or brings them up to date.
+pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<(), CqlError> {
+    cql::migrate(options, replication_factor, SCHEMA).await
+}
+
+/// The link store in a keyspace of its own, or one that it shares.
+pub struct ScyllaStore {
+    cql: Arc<Cql>,
+    /// Tells which id a code belongs to; there is none before an id space is pinned.
+    codec: OnceLock<Codec>,
+    reader: links::Reader,
+    writer: create::Writer,
+    names: names::Names,
+    listing: listing::Listing,
+}
+
+impl ScyllaStore {
+    /// Opens a keyspace that was [migrated](migrate).
+    pub async fn open(options: &CqlOptions) -> Result<Self, CqlError> {
+        let cql = Arc::new(Cql::connect(options).await?);
+        Ok(ScyllaStore {
+            codec: OnceLock::new(),
+            reader: links::Reader::prepare(&cql).await?,
+            writer: create::Writer::prepare(&cql).await?,
+            names: names::Names::prepare(&cql).await?,
+            listing: listing::Listing::prepare(&cql).await?,
+            cql,
+        })
+    }
+
+    fn codec(&self) -> Result<&Codec, StoreError> {
+        self.codec.get().ok_or_else(|| StoreError::Unavailable("no id space is pinned to it yet".into()))
+    }
+}
+
+/// What an error of the cluster means to the caller.
+fn error(error: CqlError) -> StoreError {
+    match error {
+        CqlError::Unreadable(what) => StoreError::Unreadable(what),
+        other => StoreError::Unavailable(other.into()),
+    }
+}
