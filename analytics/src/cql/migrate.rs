@@ -24,7 +24,7 @@ pub struct Schema {
 }
 
 const RECORD: &str =
-    "CREATE TABLE IF NOT EXISTS schema_migrations (schema text, version int, PRIMARY KEY (schema, version))";
+    "CREATE TABLE IF NOT EXISTS schema_migrations (part text, version int, PRIMARY KEY (part, version))";
 
 /// Makes the keyspace if there is none, with `replication_factor` copies of everything, and brings the tables of `schema` up to date.
 pub async fn migrate(options: &CqlOptions, replication_factor: u32, schema: Schema) -> Result<(), CqlError> {

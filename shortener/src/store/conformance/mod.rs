@@ -46,11 +46,15 @@ pub async fn empty<H: Harness>(harness: H) -> H {
     harness
 }
 
-/// Makes one test of each case of the suite: `store_conformance!(MyHarness::new().await)`.
+/// Makes one test of each case of the suite: `store_conformance!(MyHarness::new().await)`; with `ignore = "why";` before it, they
+/// are run only where they are asked for.
 #[macro_export]
 macro_rules! store_conformance {
-    ($make:expr) => {
-        $crate::store_conformance!(@cases $make;
+    (ignore = $why:literal; $make:expr) => {
+        $crate::store_conformance!(@suite [#[ignore = $why]] $make);
+    };
+    (@suite $attributes:tt $make:expr) => {
+        $crate::store_conformance!(@cases $attributes $make;
             pinned links: every_field_comes_back, nothing_is_found_of_what_never_was, an_alias_is_taken_once,
                 of_many_who_want_an_alias_one_gets_it, an_external_id_is_taken_once,
                 of_many_who_want_an_external_id_one_gets_it, a_change_needs_the_latest_revision,
@@ -64,19 +68,27 @@ macro_rules! store_conformance {
             pinned api_keys: a_key_is_found_by_its_digest_alone, a_name_has_one_key, only_one_key_is_the_first;
         );
     };
-    (@cases $make:expr; $($state:ident $module:ident: $($case:ident),*;)*) => {
+    (@cases $attributes:tt $make:expr; $($state:ident $module:ident: $($case:ident),*;)*) => {
         $(
             mod $module {
                 use super::*;
-                $(
-                    #[tokio::test]
-                    async fn $case() {
-                        let mut harness = $crate::store::conformance::$state($make).await;
-                        $crate::store::conformance::$module::$case(&mut harness).await;
-                    }
-                )*
+                $crate::store_conformance!(@module $attributes $make; $state $module: $($case),*);
             }
         )*
+    };
+    (@module $attributes:tt $make:expr; $state:ident $module:ident: $($case:ident),*) => {
+        $($crate::store_conformance!(@case $attributes $make; $state $module $case);)*
+    };
+    (@case [$($attribute:tt)*] $make:expr; $state:ident $module:ident $case:ident) => {
+        #[tokio::test]
+        $($attribute)*
+        async fn $case() {
+            let mut harness = $crate::store::conformance::$state($make).await;
+            $crate::store::conformance::$module::$case(&mut harness).await;
+        }
+    };
+    ($make:expr) => {
+        $crate::store_conformance!(@suite [] $make);
     };
 }
 

@@ -59,7 +59,7 @@ impl ScyllaStore {
     }
 
     pub(super) async fn links(&self, ids: &[LinkId]) -> Result<Vec<Link>, StoreError> {
-        let reads = stream::iter(ids).map(|id| self.link(*id)).buffered(READS_AT_ONCE);
+        let reads = stream::iter(ids.to_vec()).map(|id| self.link(id)).buffered(READS_AT_ONCE);
         reads.try_filter_map(|link| async { Ok(link) }).try_collect().await
     }
 

@@ -30,10 +30,19 @@ use std::sync::{Arc, OnceLock};
 
 use analytics::cql::{self, Cql, CqlError, CqlOptions, Migration, Schema};
 
-use super::StoreError;
-use crate::code::Codec;
+use async_trait::async_trait;
 
+use super::{Archived, Created, Creation, Links, Listing, Replaced, Store, StoreError};
+use crate::{
+    code::Codec,
+    key::{Domain, Key},
+    link::{ExternalId, Link, LinkId},
+};
+
+mod api_keys;
 mod attempt;
+mod change;
+mod claims;
 mod create;
 mod links;
 mod listing;
@@ -83,6 +92,56 @@ impl ScyllaStore {
     fn codec(&self) -> Result<&Codec, StoreError> {
         self.codec.get().ok_or_else(|| StoreError::Unavailable("no id space is pinned to it yet".into()))
     }
+}
+
+#[async_trait]
+impl Links for ScyllaStore {
+    async fn create(&self, creation: Creation) -> Result<Created, StoreError> {
+        self.make(creation).await
+    }
+
+    async fn by_key(&self, domain: &Domain, key: &Key) -> Result<Option<Link>, StoreError> {
+        self.link_of_key(domain, key).await
+    }
+
+    async fn by_id(&self, id: LinkId) -> Result<Option<Link>, StoreError> {
+        self.link(id).await
+    }
+
+    async fn by_ids(&self, ids: &[LinkId]) -> Result<Vec<Link>, StoreError> {
+        self.links(ids).await
+    }
+
+    async fn by_external_id(&self, external_id: &ExternalId) -> Result<Option<Link>, StoreError> {
+        self.link_of_external_id(external_id).await
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Vec<Link>, StoreError> {
+        self.page(listing).await
+    }
+
+    async fn count(&self, archived: Archived) -> Result<u64, StoreError> {
+        self.listing.count(archived).await
+    }
+
+    async fn replace(&self, before: &Link, after: &Link) -> Result<Replaced, StoreError> {
+        self.change(before, after).await
+    }
+
+    async fn delete(&self, id: LinkId) -> Result<Option<Link>, StoreError> {
+        self.remove(id).await
+    }
+}
+
+#[async_trait]
+impl Store for ScyllaStore {
+    /// Nothing of it runs on its own: the driver connects again by itself, for ever.
+    async fn ended(&self) {
+        std::future::pending().await
+    }
+
+    /// Nothing is under way that nobody waits for; connections end with the session.
+    async fn close(&self) {}
 }
 
 /// What an error of the cluster means to the caller.

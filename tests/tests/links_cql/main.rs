@@ -1,0 +1,14 @@
+//! Links in a real Cassandra: the suite of every implementation, and what only a cluster can do.
+
+mod keyspace;
+
+use keyspace::Keyspace;
+
+mod suite {
+    use super::*;
+
+    shortener::store_conformance!(
+        ignore = "needs Cassandra: run by tests/run";
+        Keyspace::new().await
+    );
+}
