@@ -21,7 +21,7 @@ use crate::{
     allocator::{self, Allocator},
     api::{Api, RootTarget, auth::Authenticator},
     api_key,
-    backends::Backends,
+    backends::{self, Backends},
     clicks::Clicks,
     counting::CountingRuntime,
     data_dir::DataDir,
@@ -42,8 +42,7 @@ use crate::{
 /// Prepares the stores that the settings name, and nothing else.
 pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&settings.data_dir)?;
-    let backends = Backends::open(&settings, data_dir.path(), &CountingRuntime::start()?).await?;
-    backends.close().await?;
+    backends::migrate(&settings, data_dir.path()).await?;
     println!("{} is prepared", data_dir.path().display());
     Ok(())
 }

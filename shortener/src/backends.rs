@@ -13,8 +13,12 @@ use crate::{
     code::Codec,
     counting::CountingRuntime,
     id_space,
-    settings::{LeasesUrl, Settings},
-    store::{Claims, Store, sqlite::SqliteStore},
+    settings::{LeasesUrl, LinksUrl, Settings},
+    store::{
+        Store,
+        scylla::{self, ScyllaStore},
+        sqlite::SqliteStore,
+    },
 };
 
 /// The embedded databases' names in the data directory.
@@ -33,15 +37,15 @@ pub struct Backends {
 impl Backends {
     /// Opens what the settings name. Dropped half-way, it leaves nothing half done.
     pub async fn open(settings: &Settings, data_dir: &Path, counting: &CountingRuntime) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(&settings.links.path(data_dir, LINKS)).await?;
+        let store = open_links(settings, data_dir).await?;
         let pinned = store.id_space().await?.as_ref().map(IdSpace::fingerprint);
         let leases = open_leases(settings, data_dir, pinned).await?;
-        let id_space = id_space::settle(&store, &*leases).await?;
+        let id_space = id_space::settle(&*store, &*leases).await?;
         // On the counting runtime, so that the thread which writes is one of it.
         let analytics = settings.analytics.path(data_dir, ANALYTICS);
         let rollups = counting.handle().spawn(async move { SqliteRollups::open(&analytics).await }).await??;
         let codec = Arc::new(Codec::new(&id_space));
-        Ok(Backends { leases, store: Arc::new(store), rollups: Arc::new(rollups), codec })
+        Ok(Backends { leases, store, rollups: Arc::new(rollups), codec })
     }
 
     /// Ends what was begun, so that each store is whole without its log.
@@ -51,6 +55,26 @@ impl Backends {
         self.rollups.close().await;
         Ok(())
     }
+}
+
+/// Prepares what the settings name, and says so for each of it.
+pub async fn migrate(settings: &Settings, data_dir: &Path) -> anyhow::Result<()> {
+    if let LinksUrl::Scylla(url) = &settings.links.url {
+        scylla::migrate(&settings.links.cql(url)?, settings.links.replication_factor).await?;
+    }
+    open_links(settings, data_dir).await?.close().await;
+    if let LeasesUrl::Sqlite(_) = &settings.leases {
+        open_leases(settings, data_dir, None).await?.close().await;
+    }
+    SqliteRollups::open(&settings.analytics.path(data_dir, ANALYTICS)).await?.close().await;
+    Ok(())
+}
+
+async fn open_links(settings: &Settings, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match &settings.links.url {
+        LinksUrl::Sqlite(url) => Arc::new(SqliteStore::open(&url.path(data_dir, LINKS)).await?),
+        LinksUrl::Scylla(url) => Arc::new(ScyllaStore::open(&settings.links.cql(url)?).await?),
+    })
 }
 
 async fn open_leases(
