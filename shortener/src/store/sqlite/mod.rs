@@ -13,11 +13,13 @@ use crate::{code::Codec, metrics};
 
 mod api_keys;
 mod claims;
+mod export;
 mod links;
 mod open;
 mod row;
 mod writer;
 
+pub use export::{ClaimRecord, IdempotencyRecord};
 pub use open::OpenError;
 use writer::Writer;
 
