@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The embedded databases' names in the data directory.
-const LINKS: &str = "links.db";
+pub const LINKS: &str = "links.db";
 const LEASES: &str = "leases.db";
 const ANALYTICS: &str = "analytics.db";
 
