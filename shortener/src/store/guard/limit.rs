@@ -125,8 +125,9 @@ mod tests {
         }
     }
 
+    /// Begins such calls until one is refused.
     fn fill(limit: &Limit, call: Call) -> Vec<BoxFuture<'_, Result<(), StoreError>>> {
-        std::iter::from_fn(|| begin(limit, call)).collect()
+        std::iter::from_fn(|| begin(limit, call)).take(10).collect()
     }
 
     /// Seen to fail when all kinds shared one budget, and when one more call waited.

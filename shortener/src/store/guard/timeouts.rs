@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// Seen to fail when an answer was awaited once more after the deadline had begun.
+    /// Seen to fail when an error of the store's was replaced, and when the deadline was shorter than was set.
     #[tokio::test(start_paused = true)]
     async fn what_is_in_time_passes_unchanged() {
         let timeouts = Timeouts::new(&TimeoutSettings::default());

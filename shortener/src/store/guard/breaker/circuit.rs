@@ -9,7 +9,10 @@
 
 use tokio::time::Instant;
 
-use super::{BreakerSettings, State, window::Window};
+use super::{
+    BreakerSettings, State,
+    window::{Tally, Window},
+};
 use crate::backoff::Backoff;
 
 /// See the module.
@@ -68,7 +71,7 @@ impl Circuit {
         }
         match &mut self.phase {
             Phase::Closed(_) => {}
-            Phase::HalfOpen { under_way, good } if *under_way + *good < self.settings.probes => *under_way += 1,
+            Phase::HalfOpen { under_way, good } if *under_way + *good < self.settings.probes.get() => *under_way += 1,
             Phase::Open { .. } | Phase::HalfOpen { .. } => return None,
         }
         Some(Ticket { epoch: self.epoch })
@@ -81,10 +84,13 @@ impl Circuit {
         }
         match (&mut self.phase, verdict) {
             (Phase::Closed(_), Verdict::Unknown) | (Phase::Open { .. }, _) => {}
-            (Phase::Closed(window), Verdict::Good | Verdict::Bad) => {
-                let of_late = window.record(verdict == Verdict::Bad, now);
-                let too_bad = of_late.bad * 100 >= of_late.calls * u64::from(self.settings.bad_percent);
-                if of_late.calls >= self.settings.calls_min && too_bad {
+            (Phase::Closed(window), Verdict::Good) => {
+                window.record(false, now);
+            }
+            // Only a bad call opens: a store that begins to answer is not cut off by its first answers.
+            (Phase::Closed(window), Verdict::Bad) => {
+                let of_late = window.record(true, now);
+                if is_too_bad(of_late, &self.settings) {
                     self.open(now);
                 }
             }
@@ -93,7 +99,7 @@ impl Circuit {
             (Phase::HalfOpen { under_way, good }, Verdict::Good) => {
                 *under_way -= 1;
                 *good += 1;
-                if *good >= self.settings.probes {
+                if *good >= self.settings.probes.get() {
                     self.pauses.reset();
                     self.enter(Phase::Closed(Window::new(self.settings.window, now)));
                 }
@@ -110,6 +116,10 @@ impl Circuit {
         self.phase = phase;
         self.epoch += 1;
     }
+}
+
+fn is_too_bad(of_late: Tally, settings: &BreakerSettings) -> bool {
+    of_late.calls >= settings.calls_min && of_late.bad * 100 >= of_late.calls * u64::from(settings.bad_percent)
 }
 
 #[cfg(test)]

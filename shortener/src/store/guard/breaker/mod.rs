@@ -15,7 +15,7 @@
 //! it goes through at each call, counts a slow probe as a success and calls begun before it opened as probes, never lengthens its
 //! pause, reads the system's clock, and guards a `tower` service of one request type.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ use circuit::{Circuit, Ticket, Verdict};
 /// A call that took its whole time divided by this, or longer, was slow.
 const SLOW_DIVISOR: u32 = 2;
 
+const PROBES: NonZeroU32 = NonZeroU32::new(3).expect("three is not zero");
+
 /// When a circuit opens, and how it closes.
 #[derive(Debug, Clone)]
 pub struct BreakerSettings {
@@ -43,7 +45,7 @@ pub struct BreakerSettings {
     /// of all calls bad until its neighbours notice, which is no reason to refuse the rest.
     pub bad_percent: u32,
     /// Probes that are let through, at most so many at once, and must all be good: 3 by default.
-    pub probes: u32,
+    pub probes: NonZeroU32,
     /// The first pause before a probe: 250 ms by default. Each is shortened at random by up to a half, so that instances do not probe
     /// together.
     pub pause_min: Duration,
@@ -58,7 +60,7 @@ impl Default for BreakerSettings {
             window: Duration::from_secs(10),
             calls_min: 20,
             bad_percent: 50,
-            probes: 3,
+            probes: PROBES,
             pause_min: Duration::from_millis(250),
             pause_max: Duration::from_secs(2),
         }
