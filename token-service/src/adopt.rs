@@ -19,6 +19,9 @@
 //! Open leases of the source stay open. Their ends are as the source's clock wrote them, and pass by the destination's: where the two
 //! differ, they expire so much early or late, their blocks are leased again, and the claims decide.
 
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 use sqlx::error::BoxDynError;
 use tokio::time::{Duration, error::Elapsed, timeout};
