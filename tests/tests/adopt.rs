@@ -38,10 +38,7 @@ struct Move {
 
 impl Move {
     fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().expect("a directory for temporary files"),
-            database: mariadb::database(),
-        }
+        Self { directory: tempfile::tempdir().expect("a directory for temporary files"), database: mariadb::database() }
     }
 
     fn source(&self) -> PathBuf {
@@ -145,7 +142,8 @@ async fn killed_at_any_moment_it_is_moved_whole_or_not_at_all() {
         let there = moved.launch().run_to_end("account");
         if there.status.success() {
             let stdout = there.stdout.join("\n");
-            let handed_out = stdout.lines().find(|line| line.starts_with("handed out")).expect("the account").to_owned();
+            let handed_out =
+                stdout.lines().find(|line| line.starts_with("handed out")).expect("the account").to_owned();
             let is_whole = handed_out.contains(&format!(" {} ", account.handed_out));
             assert!(is_whole || handed_out.contains(" 0 "), "{stdout}");
             whole += usize::from(is_whole);
@@ -201,7 +199,8 @@ async fn an_instance_goes_on_with_its_links_after_the_move() {
 
     let ended = Setup::new(moved.directory.path()).run_to_end("serve");
     assert!(refused(&ended).contains("start with --leases http://"), "{}", ended.stderr_text());
-    let ended = moved.launch().env("SEPTET_DATABASE", format!("sqlite:{}", moved.source().display())).run_to_end("serve");
+    let ended =
+        moved.launch().env("SEPTET_DATABASE", format!("sqlite:{}", moved.source().display())).run_to_end("serve");
     assert!(refused(&ended).contains("start with --leases http://"), "{}", ended.stderr_text());
 
     let service = moved.launch().start();
