@@ -293,7 +293,7 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn number<R: Row, N: TryFrom<i64>>(row: &R, column: &str) -> Result<N, sqlx::Error>
+pub(super) fn number<R: Row, N: TryFrom<i64>>(row: &R, column: &str) -> Result<N, sqlx::Error>
 where
     i64: Value<R::Database>,
     for<'name> &'name str: ColumnIndex<R>,
@@ -348,7 +348,7 @@ where
     }
 }
 
-fn read_lease<R: Row>(row: &R) -> Result<LeaseRecord, sqlx::Error>
+pub(super) fn read_lease<R: Row>(row: &R) -> Result<LeaseRecord, sqlx::Error>
 where
     i64: Value<R::Database>,
     String: Value<R::Database>,
@@ -370,17 +370,6 @@ where
         ended_at_ms: row.try_get("ended_at_ms")?,
         ended: ended.as_deref().and_then(Ended::from_name),
     })
-}
-
-/// The same, with what only the database itself knows of it.
-pub(super) fn read_new_lease<R: Row>(row: &R) -> Result<NewLease, sqlx::Error>
-where
-    i64: Value<R::Database>,
-    String: Value<R::Database>,
-    for<'name> &'name str: ColumnIndex<R>,
-{
-    let leased_again: i64 = number(row, "leased_again")?;
-    Ok(NewLease { record: read_lease(row)?, leased_again: leased_again != 0 })
 }
 
 #[cfg(test)]

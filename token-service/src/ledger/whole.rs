@@ -7,7 +7,8 @@ use tokio::time::{Duration, Instant, timeout};
 use super::{
     free_runs::Run,
     sql::{
-        Dialect, SELECT_LEASES, SELECT_RUNS, Value, id_space_of, read_all, read_new_lease, read_run, signed, the_one,
+        Dialect, SELECT_LEASES, SELECT_RUNS, Value, id_space_of, number, read_all, read_lease, read_run, signed,
+        the_one,
     },
     tables::{NewLease, Tables},
 };
@@ -116,4 +117,14 @@ pub async fn copy(from: &mut impl WholeTables, to: &mut impl WholeTables) -> Res
 async fn written(page: impl Future<Output = Result<(), sqlx::Error>>) -> Result<(), CopyError> {
     let late = |_| CopyError::Destination(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
     timeout(PAGE_LIMIT, page).await.map_err(late)?.map_err(CopyError::Destination)
+}
+
+fn read_new_lease<R: Row>(row: &R) -> Result<NewLease, sqlx::Error>
+where
+    i64: Value<R::Database>,
+    String: Value<R::Database>,
+    for<'name> &'name str: ColumnIndex<R>,
+{
+    let leased_again: i64 = number(row, "leased_again")?;
+    Ok(NewLease { record: read_lease(row)?, leased_again: leased_again != 0 })
 }

@@ -15,10 +15,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 
 use super::{SqliteLeases, SqliteOptions, database::SqliteDatabase};
-use crate::{
-    IdSpace,
-    ledger::{Rules, sql::id_space_of},
-};
+use crate::ledger::{Rules, sql::id_space_of};
 
 /// What the header of a lease store's file says: "SEPl".
 pub const APPLICATION_ID: i32 = 0x5345_506C;
@@ -186,7 +183,7 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
     bring_up_to_date(&mut tx, path).await?;
     refuse_moved(&mut tx, path).await?;
     match stored_key(&mut tx).await.map_err(|e| sqlite_error(path, e))? {
-        StoredKey::Found(_) => {}
+        StoredKey::Found => {}
         StoredKey::Lost => return Err(OpenError::KeyLost { path: path.to_owned() }),
         StoredKey::NeverMade => {
             sqlx::query("INSERT INTO id_space (only_row, key, high_water_block) VALUES (1, ?, 0)")
@@ -219,7 +216,7 @@ async fn refuse_moved(tx: &mut SqliteConnection, path: &Path) -> Result<(), Open
 }
 
 pub(super) enum StoredKey {
-    Found(IdSpace),
+    Found,
     NeverMade,
     Lost,
 }
@@ -227,7 +224,7 @@ pub(super) enum StoredKey {
 pub(super) async fn stored_key(tx: &mut SqliteConnection) -> Result<StoredKey, sqlx::Error> {
     let key: Option<Vec<u8>> = sqlx::query_scalar("SELECT key FROM id_space").fetch_optional(&mut *tx).await?;
     if let Some(key) = key {
-        return Ok(StoredKey::Found(id_space_of(key)?));
+        return id_space_of(key).map(|_| StoredKey::Found);
     }
     let leased: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM leases)").fetch_one(tx).await?;
     Ok(if leased { StoredKey::Lost } else { StoredKey::NeverMade })

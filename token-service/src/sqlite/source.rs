@@ -62,13 +62,14 @@ impl Source {
         let sqlite = |error| sqlite_error(path, error);
         let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(sqlite)?;
         bring_up_to_date(&mut tx, path).await?;
-        let id_space = match stored_key(&mut tx).await.map_err(sqlite)? {
-            StoredKey::Found(id_space) => id_space,
+        match stored_key(&mut tx).await.map_err(sqlite)? {
+            StoredKey::Found => {}
             StoredKey::NeverMade => return Err(SourceError::NoIdSpace { path: path.to_owned() }),
             StoredKey::Lost => return Err(OpenError::KeyLost { path: path.to_owned() }.into()),
-        };
+        }
         tx.commit().await.map_err(sqlite)?;
         let database = SqliteDatabase { pool, clock: system_clock() };
+        let id_space = database.id_space().await.map_err(sqlite)?;
         Ok(Self { path: path.to_owned(), id_space, database, _lock: lock })
     }
 
