@@ -106,7 +106,7 @@ fn long_life() -> String {
     )
 }
 
-/// Seen to fail when each page was committed by itself, and when the source was marked after the copy alone.
+/// Seen to fail when each page was committed by itself.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn killed_at_any_moment_it_is_moved_whole_or_not_at_all() {
@@ -171,7 +171,6 @@ async fn killed_at_any_moment_it_is_moved_whole_or_not_at_all() {
     println!("{cut_off} moves were cut off, {whole} looks found all of it there");
 }
 
-/// Seen to fail when the key stayed the database's own, and when how far it was leased did.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn an_instance_goes_on_with_its_links_after_the_move() {
@@ -230,7 +229,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Seen to fail when the record was not looked at.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_database_that_has_leased_is_refused_by_both_fingerprints() {
@@ -251,7 +249,7 @@ async fn a_database_that_has_leased_is_refused_by_both_fingerprints() {
     service.stop();
 }
 
-/// Seen to fail when the id space was asked for once.
+/// Seen to fail when the id space was asked for once, at the start.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB: run by tests/run"]
 async fn a_service_whose_database_adopts_does_not_go_on_with_the_old_key() {

@@ -116,8 +116,7 @@ async fn rows(path: PathBuf) -> Vec<String> {
     rows
 }
 
-/// Seen to fail when free runs were left behind, when a page's last row was read again or its next one was not, when how a lease
-/// ended was not written, and when the key stayed the destination's own.
+/// Seen to fail when free runs were left behind, and when the key stayed the destination's own.
 #[tokio::test]
 async fn everything_is_moved_and_goes_on_behind_what_was_leased() {
     let two = Two::new();
@@ -185,7 +184,7 @@ async fn what_was_moved_leases_nothing_more() {
     assert!(matches!(said, OpenError::Moved { .. }) && said.to_string().contains("--leases http://"), "{said}");
 }
 
-/// Seen to fail when the mark was set after the copy alone; and, of the other database, when the mark did not name one.
+/// Seen to fail when the mark was not looked at at the start, and when it was not compared with the database.
 #[tokio::test]
 async fn a_move_that_was_cut_off_before_the_commit_is_completed_or_undone_by_the_same_database_alone() {
     let (two, other) = (Two::new(), Two::new());
@@ -233,7 +232,7 @@ async fn a_move_that_was_cut_off_after_the_commit_is_completed() {
     assert!(matches!(said, AdoptError::MovedElsewhere { .. }), "{said}");
 }
 
-/// Seen to fail when only the totals were looked at, when only the leases were, and when the source stayed marked.
+/// Seen to fail when only the totals were looked at, and when only the leases were.
 #[tokio::test]
 async fn a_database_that_has_leased_is_refused_and_the_source_goes_on() {
     for used in [
@@ -257,7 +256,7 @@ async fn a_database_that_has_leased_is_refused_and_the_source_goes_on() {
     }
 }
 
-/// Seen to fail when a destination of the same id space was always taken for complete.
+/// Seen to fail when a destination of the same id space was always taken for complete, and when the source stayed marked.
 #[tokio::test]
 async fn an_older_copy_at_the_destination_is_noticed() {
     let two = Two::new();
@@ -272,8 +271,7 @@ async fn an_older_copy_at_the_destination_is_noticed() {
     source.lease(&request(3)).await.expect("it leases as before");
 }
 
-/// Seen to fail when a missing file was made, when the lock was not looked at, when an empty database was brought up to date, and when
-/// a key was made.
+/// Seen to fail when the lock was not looked at.
 #[tokio::test]
 async fn a_source_that_is_none_is_refused_and_left_alone() {
     let two = Two::new();
