@@ -11,9 +11,7 @@ use rustix::{
     fs::{FlockOperation, Mode, flock},
     process::umask,
 };
-
-/// The file that is locked while a process uses the directory.
-const LOCK: &str = "lock";
+use token_service::sqlite::DIRECTORY_LOCK;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +37,8 @@ impl DataDir {
         // Whatever is made from here on is for this user alone, also in a directory that others may read.
         umask(Mode::from_raw_mode(0o077));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(io)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(path.join(DIRECTORY_LOCK)).map_err(io)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse { path: name() }),
