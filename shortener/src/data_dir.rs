@@ -48,7 +48,7 @@ impl DataDir {
 
     /// Takes hold of the data directory that `file` is in, if it is in one.
     pub fn hold_of(file: &Path) -> Result<Option<Self>, DataDirError> {
-        let directory = file.parent().filter(|directory| directory.join(LOCK).exists());
+        let directory = file.parent().filter(|directory| directory.join(DIRECTORY_LOCK).exists());
         directory.map(Self::open).transpose()
     }
 
