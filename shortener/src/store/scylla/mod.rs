@@ -28,7 +28,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use analytics::cql::{self, Cql, CqlError, CqlOptions, Migration, Schema};
+use analytics::cql::{self, Cql, CqlError, CqlOptions, Migrated, Migration, Schema, SchemaError};
 
 use async_trait::async_trait;
 
@@ -60,7 +60,7 @@ const SCHEMA: Schema = Schema {
 };
 
 /// Makes the keyspace and its tables, or brings them up to date.
-pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<(), CqlError> {
+pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<Migrated, SchemaError> {
     cql::migrate(options, replication_factor, SCHEMA).await
 }
 
