@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rand::{RngExt, rng};
+use rand::random_range;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -66,7 +66,7 @@ impl<'a> Lock<'a> {
                 told = Instant::now();
                 tracing::info!(keyspace, waited_s, "waiting for another migration to end");
             }
-            sleep(LOCK_PAUSE.mul_f64(rng().random_range(0.5..1.0))).await;
+            sleep(LOCK_PAUSE.mul_f64(random_range(0.5..1.0))).await;
         }
         Ok(())
     }
