@@ -1,6 +1,11 @@
 //! Links in a real Cassandra: the suite of every implementation, and what only a cluster can do.
 
+mod access;
+mod api_key_faults;
+mod claim_faults;
+mod durability;
 mod keyspace;
+mod migrate;
 
 use keyspace::Keyspace;
 

@@ -28,7 +28,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use analytics::cql::{self, Cql, CqlError, CqlOptions, Migration, Schema};
+use analytics::cql::{self, Cql, CqlError, CqlOptions, Migrated, Migration, Schema, SchemaError};
 
 use async_trait::async_trait;
 
@@ -44,6 +44,7 @@ mod attempt;
 mod change;
 mod claims;
 mod create;
+mod id_space;
 mod import;
 mod links;
 mod listing;
@@ -63,8 +64,33 @@ const SCHEMA: Schema = Schema {
 };
 
 /// Makes the keyspace and its tables, or brings them up to date.
-pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<(), CqlError> {
+pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<Migrated, SchemaError> {
     cql::migrate(options, replication_factor, SCHEMA).await
+}
+
+/// Why a link store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error("the id space of the link store cannot be told: {0}")]
+    IdSpace(StoreError),
+}
+
+impl From<CqlError> for OpenError {
+    fn from(error: CqlError) -> Self {
+        OpenError::Schema(error.into())
+    }
+}
+
+impl OpenError {
+    /// Whether the same may turn out well later, without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            OpenError::Schema(error) => error.is_transient(),
+            OpenError::IdSpace(error) => matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded),
+        }
+    }
 }
 
 /// The link store in a keyspace of its own, or one that it shares.
@@ -76,20 +102,43 @@ pub struct ScyllaStore {
     writer: create::Writer,
     names: names::Names,
     listing: listing::Listing,
+    claims: claims::Table,
+    id_space: id_space::Table,
+    api_keys: api_keys::Table,
 }
 
 impl ScyllaStore {
-    /// Opens a keyspace that was [migrated](migrate).
-    pub async fn open(options: &CqlOptions) -> Result<Self, CqlError> {
+    /// Opens a keyspace that was [migrated](migrate). Links are found by their codes once an id space is pinned, now or earlier.
+    ///
+    /// # Errors
+    /// A sentence for a person; [`OpenError::is_transient`] tells whether to try again.
+    pub async fn open(options: &CqlOptions) -> Result<Self, OpenError> {
         let cql = Arc::new(Cql::connect(options).await?);
+        cql::check(&cql, SCHEMA).await?;
+        let id_space = id_space::Table::prepare(&cql).await?;
+        let pinned = id_space.pinned().await.map_err(OpenError::IdSpace)?;
         Ok(ScyllaStore {
-            codec: OnceLock::new(),
+            codec: pinned.map_or_else(OnceLock::new, |id_space| OnceLock::from(Codec::new(&id_space))),
             reader: links::Reader::prepare(&cql).await?,
             writer: create::Writer::prepare(&cql).await?,
             names: names::Names::prepare(&cql).await?,
             listing: listing::Listing::prepare(&cql).await?,
+            claims: claims::Table::prepare(&cql).await?,
+            id_space,
+            api_keys: api_keys::Table::prepare(&cql).await?,
             cql,
         })
+    }
+
+    /// The session, for what the process says of it at its start and counts of it: [`cql::durability()`], [`cql::show`].
+    pub fn cql(&self) -> &Cql {
+        &self.cql
+    }
+
+    /// What tests may do to its session.
+    #[cfg(feature = "conformance")]
+    pub fn faults(&self) -> &cql::Faults {
+        self.cql.faults()
     }
 
     fn codec(&self) -> Result<&Codec, StoreError> {
