@@ -29,6 +29,11 @@ impl Keyspace {
         scylla::migrate(&options, 1).await.expect("the keyspace is migrated");
         Keyspace { store: open(&options).await, options }
     }
+
+    /// How to reach it without the store.
+    pub fn options(&self) -> &CqlOptions {
+        &self.options
+    }
 }
 
 async fn open(options: &CqlOptions) -> Arc<ScyllaStore> {

@@ -1,6 +1,7 @@
 //! Links in a real Cassandra: the suite of every implementation, and what only a cluster can do.
 
 mod keyspace;
+mod listing;
 
 use keyspace::Keyspace;
 

@@ -114,8 +114,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a sorted list. Seen to fail when a round went on behind the hour that it had reached, when the hour of an answer that was
-        /// cut off counted as whole, when both entries of a link that is in both listings counted, when entries that nothing stands behind were
+        /// Against a sorted list. Seen to fail when a round went on behind the hour that it had reached, when both entries of a link that is in both listings counted, when entries that nothing stands behind were
         /// counted as skipped, and when the months were not asked for in the order of the walk.
         #[test]
         fn pages_are_cut_from_one_sorted_list(

@@ -52,7 +52,7 @@ mod tests {
 
     const NOW_MS: i64 = 1_795_000_000_000;
 
-    /// Seen to fail when numbers went on from second to second, and when each shard began with another.
+    /// Seen to fail when numbers went on from second to second.
     #[test]
     fn a_quiet_hour_has_one_shard_and_a_busy_second_all() {
         let turns = Turns::default();
