@@ -149,12 +149,7 @@ async fn thousands_of_links_page_both_ways_past_what_was_cut_off() {
     assert!(store.count(Archived::Include).await.unwrap() > 5_000, "entries are counted");
 
     links.sort_by_key(|link| (link.created_at_ms, link.id));
-    for (archived, order) in [
-        (Archived::Include, Order::NewestFirst),
-        (Archived::Exclude, Order::OldestFirst),
-        (Archived::Include, Order::OldestFirst),
-        (Archived::Exclude, Order::NewestFirst),
-    ] {
+    for (archived, order) in [(Archived::Include, Order::NewestFirst), (Archived::Exclude, Order::OldestFirst)] {
         let listed = links.iter().filter(|link| archived == Archived::Include || !link.archived);
         let mut expected: Vec<LinkId> = listed.map(|link| link.id).collect();
         if order == Order::NewestFirst {

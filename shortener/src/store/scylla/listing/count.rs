@@ -1,7 +1,7 @@
 //! How many links there are.
 //!
-//! **What it costs.** Each partition on record is counted where it lies, by a query that reads all of it: half a second and more for a million links,
-//! at several at a time. Nobody waits for a second one beside it: those who ask meanwhile share the next.
+//! **What it costs.** The cluster reads every entry there is: each partition on record is counted where it lies, by a query of its own, some
+//! at a time. An instance runs one count of a kind at a time: those who ask meanwhile share the next.
 //!
 //! **What it says.** Up to [`READ_MAX`] links, the links themselves are read, and counted. Beyond that entries are counted; one that nothing
 //! stands behind counts until a listing passes over it and repairs it.
