@@ -47,6 +47,11 @@ impl Keyspace {
         &self.store
     }
 
+    /// How to reach it without the store.
+    pub fn options(&self) -> &CqlOptions {
+        &self.options
+    }
+
     /// Another instance's.
     pub async fn another(&self) -> Arc<ScyllaStore> {
         open(&self.options).await

@@ -5,6 +5,7 @@ mod api_key_faults;
 mod claim_faults;
 mod durability;
 mod keyspace;
+mod listing;
 mod migrate;
 
 use keyspace::Keyspace;

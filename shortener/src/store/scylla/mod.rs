@@ -173,7 +173,7 @@ impl Links for ScyllaStore {
     }
 
     async fn count(&self, archived: Archived) -> Result<u64, StoreError> {
-        self.listing.count(archived).await
+        self.count_links(archived).await
     }
 
     async fn replace(&self, before: &Link, after: &Link) -> Result<Replaced, StoreError> {
@@ -192,8 +192,10 @@ impl Store for ScyllaStore {
         std::future::pending().await
     }
 
-    /// Nothing is under way that nobody waits for; connections end with the session.
-    async fn close(&self) {}
+    /// Only repairs of the listing are under way without anybody who waits for them; connections end with the session.
+    async fn close(&self) {
+        self.listing.close().await;
+    }
 }
 
 /// What an error of the cluster means to the caller.
