@@ -9,6 +9,8 @@
 mod conditional;
 mod connect;
 mod error;
+#[cfg(feature = "conformance")]
+mod faults;
 mod migrate;
 mod session;
 mod url;
@@ -16,6 +18,8 @@ mod url;
 pub use conditional::{Conditional, Held};
 pub use connect::CqlOptions;
 pub use error::CqlError;
+#[cfg(feature = "conformance")]
+pub use faults::Faults;
 pub use migrate::{Migration, Schema, migrate};
 pub use session::{Cql, Kind, Statement};
 pub use url::{CqlUrl, CqlUrlError};

@@ -7,6 +7,7 @@ use scylla::{
         execution_profile::{ExecutionProfile, ExecutionProfileHandle},
         session::Session,
     },
+    errors::ExecutionError,
     observability::metrics::Metrics,
     policies::{
         load_balancing::{DefaultPolicy, LoadBalancingPolicy},
@@ -57,6 +58,8 @@ pub struct Statement(PreparedStatement);
 pub struct Cql {
     session: Session,
     profiles: Profiles,
+    #[cfg(feature = "conformance")]
+    faults: super::Faults,
 }
 
 impl Cql {
@@ -64,7 +67,12 @@ impl Cql {
     pub async fn connect(options: &CqlOptions) -> Result<Self, CqlError> {
         let connected = connect::connect(options).await?;
         let profiles = Profiles::new(options.request_timeout, &connected.datacenter);
-        Ok(Cql { session: connected.session, profiles })
+        Ok(Cql {
+            session: connected.session,
+            profiles,
+            #[cfg(feature = "conformance")]
+            faults: super::Faults::default(),
+        })
     }
 
     /// Prepares a statement on the keyspace of the session.
@@ -80,13 +88,13 @@ impl Cql {
 
     /// Runs a read. All of its rows come at once: the statement has a `LIMIT`, or names its rows.
     pub async fn rows(&self, statement: &Statement, values: impl SerializeRow) -> Result<QueryRowsResult, CqlError> {
-        let answer = self.session.execute_unpaged(&statement.0, values).await?;
+        let answer = self.ask(self.session.execute_unpaged(&statement.0, values)).await?;
         answer.into_rows_result().map_err(CqlError::unreadable)
     }
 
     /// Runs a plain write.
     pub async fn write(&self, statement: &Statement, values: impl SerializeRow) -> Result<(), CqlError> {
-        self.session.execute_unpaged(&statement.0, values).await?;
+        self.ask(self.session.execute_unpaged(&statement.0, values)).await?;
         Ok(())
     }
 
@@ -109,8 +117,21 @@ impl Cql {
         batch: &Batch,
         values: impl scylla::serialize::batch::BatchValues,
     ) -> Result<Conditional, CqlError> {
-        let answer = self.session.batch(batch, values).await?;
+        let answer = self.ask(self.session.batch(batch, values)).await?;
         Conditional::read(&answer.into_rows_result().map_err(CqlError::unreadable)?)
+    }
+
+    /// Every statement that is run goes through here.
+    async fn ask<T>(&self, statement: impl Future<Output = Result<T, ExecutionError>>) -> Result<T, CqlError> {
+        #[cfg(feature = "conformance")]
+        let statement = self.faults.pass(statement);
+        Ok(statement.await?)
+    }
+
+    /// What tests may do to this session.
+    #[cfg(feature = "conformance")]
+    pub fn faults(&self) -> &super::Faults {
+        &self.faults
     }
 
     /// What the driver counts.

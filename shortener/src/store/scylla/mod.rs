@@ -89,6 +89,12 @@ impl ScyllaStore {
         })
     }
 
+    /// What tests may do to its session.
+    #[cfg(feature = "conformance")]
+    pub fn faults(&self) -> &cql::Faults {
+        self.cql.faults()
+    }
+
     fn codec(&self) -> Result<&Codec, StoreError> {
         self.codec.get().ok_or_else(|| StoreError::Unavailable("no id space is pinned to it yet".into()))
     }
