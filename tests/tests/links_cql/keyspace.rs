@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use analytics::cql::CqlOptions;
+use analytics::cql::{Cql, CqlOptions};
 use async_trait::async_trait;
 use septet_tests::engines::{cassandra, unique_name};
 use shortener::store::{
-    Store,
-    conformance::Harness,
+    Claims, Store,
+    conformance::{Harness, ID_SPACE},
     scylla::{self, ScyllaStore},
 };
 
@@ -28,6 +28,18 @@ impl Keyspace {
         };
         scylla::migrate(&options, 1).await.expect("the keyspace is migrated");
         Keyspace { store: open(&options).await, options }
+    }
+
+    /// One more store on the keyspace, as another instance has it.
+    pub async fn instance(&self) -> Arc<ScyllaStore> {
+        let store = open(&self.options).await;
+        store.pin_id_space(&ID_SPACE).await.expect("it is pinned");
+        store
+    }
+
+    /// A session of the test's own, for a look into the tables.
+    pub async fn session(&self) -> Cql {
+        Cql::connect(&self.options).await.expect("a session")
     }
 }
 
