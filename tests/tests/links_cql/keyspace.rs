@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use analytics::cql::CqlOptions;
+use ::scylla::client::{session::Session, session_builder::SessionBuilder};
+use analytics::cql::{Cql, CqlOptions};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use parking_lot::Mutex;
-use ::scylla::client::{session::Session, session_builder::SessionBuilder};
 use septet_tests::engines::{cassandra, unique_name};
 use shortener::store::{
-    Store,
-    conformance::Harness,
+    Claims, Store,
+    conformance::{Harness, ID_SPACE},
     scylla::{self, ScyllaStore},
 };
 
@@ -50,6 +50,18 @@ impl Keyspace {
     /// How to reach it without the store.
     pub fn options(&self) -> &CqlOptions {
         &self.options
+    }
+
+    /// One more store on the keyspace, as another instance has it.
+    pub async fn instance(&self) -> Arc<ScyllaStore> {
+        let store = open(&self.options).await;
+        store.pin_id_space(&ID_SPACE).await.expect("it is pinned");
+        store
+    }
+
+    /// A session of the test's own, for a look into the tables.
+    pub async fn session(&self) -> Cql {
+        Cql::connect(&self.options).await.expect("a session")
     }
 
     /// Another instance's.

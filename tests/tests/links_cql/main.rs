@@ -2,11 +2,17 @@
 
 mod access;
 mod api_key_faults;
+mod born;
 mod claim_faults;
+mod cut_off;
 mod durability;
 mod keyspace;
 mod listing;
+mod made_up;
 mod migrate;
+mod races;
+mod stalled;
+mod work;
 
 use keyspace::Keyspace;
 

@@ -16,7 +16,7 @@
 //! 4. the link is written. From here on it is there.
 //!
 //! Cut off before 4, there is no link: a held name leads nowhere and is taken from its holder by whoever wants it next; a listed id that has no link is
-//! passed over; the same idempotency key finishes what was begun, under the same id.
+//! passed over; the same idempotency key finishes what was begun, under the same id ([`repeat`]).
 //!
 //! **Order of a change** ([`change`]): new names are taken, the link is listed in the other listing if it is archived or brought back, the link is
 //! written if its revision is still the one that was read; then old names are let go and the old listing is left. **Of a deletion**: the idempotency
@@ -39,17 +39,26 @@ use crate::{
     link::{ExternalId, Link, LinkId},
 };
 
+mod answer;
 mod api_keys;
 mod attempt;
 mod change;
 mod claims;
 mod create;
+mod fence;
 mod id_space;
+mod idempotency;
 mod import;
 mod links;
 mod listing;
+mod metrics;
 mod names;
+mod remove;
+mod repeat;
 mod row;
+mod taking;
+mod values;
+mod writer;
 
 pub use import::{CopiedUpTo, Destination, Imported, ShardsInOrder};
 
@@ -99,8 +108,9 @@ pub struct ScyllaStore {
     /// Tells which id a code belongs to; there is none before an id space is pinned.
     codec: OnceLock<Codec>,
     reader: links::Reader,
-    writer: create::Writer,
+    writer: writer::Writer,
     names: names::Names,
+    records: idempotency::Records,
     listing: listing::Listing,
     claims: claims::Table,
     id_space: id_space::Table,
@@ -113,6 +123,7 @@ impl ScyllaStore {
     /// # Errors
     /// A sentence for a person; [`OpenError::is_transient`] tells whether to try again.
     pub async fn open(options: &CqlOptions) -> Result<Self, OpenError> {
+        metrics::describe();
         let cql = Arc::new(Cql::connect(options).await?);
         cql::check(&cql, SCHEMA).await?;
         let id_space = id_space::Table::prepare(&cql).await?;
@@ -120,8 +131,9 @@ impl ScyllaStore {
         Ok(ScyllaStore {
             codec: pinned.map_or_else(OnceLock::new, |id_space| OnceLock::from(Codec::new(&id_space))),
             reader: links::Reader::prepare(&cql).await?,
-            writer: create::Writer::prepare(&cql).await?,
+            writer: writer::Writer::prepare(&cql).await?,
             names: names::Names::prepare(&cql).await?,
+            records: idempotency::Records::prepare(&cql).await?,
             listing: listing::Listing::prepare(&cql).await?,
             claims: claims::Table::prepare(&cql).await?,
             id_space,

@@ -34,7 +34,7 @@ mod metrics;
 mod page;
 mod registry;
 mod repair;
-mod shard;
+pub(super) mod shard;
 mod tables;
 mod walk;
 
