@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ::scylla::client::{session::Session, session_builder::SessionBuilder};
 use analytics::cql::CqlOptions;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use parking_lot::Mutex;
-use ::scylla::client::{session::Session, session_builder::SessionBuilder};
 use septet_tests::engines::{cassandra, unique_name};
 use shortener::store::{
     Store,
