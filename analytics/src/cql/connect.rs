@@ -52,7 +52,7 @@ pub(super) struct Connected {
 pub(super) async fn connect(options: &CqlOptions) -> Result<Connected, CqlError> {
     let connected = open(options).await?;
     if !has_keyspace(&connected.session, &options.url.keyspace).await? {
-        return Err(CqlError::NoKeyspace(options.url.clone()));
+        return Err(CqlError::NoKeyspace { url: options.url.to_string() });
     }
     use_keyspace(&connected.session, &options.url).await?;
     Ok(connected)
@@ -60,7 +60,7 @@ pub(super) async fn connect(options: &CqlOptions) -> Result<Connected, CqlError>
 
 /// Opens a session without a keyspace.
 pub(super) async fn open(options: &CqlOptions) -> Result<Connected, CqlError> {
-    let unreachable = |why: String| CqlError::Unreachable { url: options.url.clone(), why };
+    let unreachable = |why: String| CqlError::Unreachable { url: options.url.to_string(), why };
     let session = timeout(OPEN_TIMEOUT, builder(options)?.build())
         .await
         .map_err(|_| unreachable(format!("no session after {} seconds", OPEN_TIMEOUT.as_secs())))?

@@ -17,14 +17,14 @@ use super::CqlUrl;
 pub enum CqlError {
     /// It may answer later.
     #[error("no node of {url} answers: {why}")]
-    Unreachable { url: CqlUrl, why: String },
+    Unreachable { url: String, why: String },
     /// It answers, and will not have us, until somebody changes the settings or the rights.
     #[error("{url} refuses: {why}")]
-    Refused { url: CqlUrl, why: String },
+    Refused { url: String, why: String },
     #[error("{0}")]
     Setting(String),
-    #[error("there is no keyspace {keyspace} in {url}: run `septet migrate` with the same settings first", keyspace = .0.keyspace, url = .0)]
-    NoKeyspace(CqlUrl),
+    #[error("{url} has no such keyspace: run `septet migrate` with the same settings first")]
+    NoKeyspace { url: String },
     #[error("the statement {statement:?} cannot be prepared: {why}")]
     Prepare {
         statement: String,
@@ -40,7 +40,7 @@ pub enum CqlError {
 
 /// A statement that failed on its way, or there, or on its way back.
 #[derive(Debug)]
-pub struct Unanswered(ExecutionError);
+pub struct Unanswered(Box<ExecutionError>);
 
 impl std::fmt::Display for Unanswered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -50,7 +50,7 @@ impl std::fmt::Display for Unanswered {
 
 impl From<ExecutionError> for CqlError {
     fn from(error: ExecutionError) -> Self {
-        CqlError::Unanswered(Unanswered(error))
+        CqlError::Unanswered(Unanswered(error.into()))
     }
 }
 
@@ -61,7 +61,7 @@ impl CqlError {
 
     /// Why there is no session.
     pub(super) fn connecting(url: &CqlUrl, cause: &NewSessionError) -> Self {
-        let (url, why) = (url.clone(), cause.to_string());
+        let (url, why) = (url.to_string(), cause.to_string());
         if is_refusal(cause) { CqlError::Refused { url, why } } else { CqlError::Unreachable { url, why } }
     }
 
@@ -78,12 +78,12 @@ impl CqlError {
         match self {
             CqlError::Unreachable { .. } => true,
             CqlError::Prepare { is_transient, .. } => *is_transient,
-            CqlError::Unanswered(Unanswered(cause)) => match cause {
+            CqlError::Unanswered(Unanswered(cause)) => match cause.as_ref() {
                 ExecutionError::LastAttemptError(cause) => !attempt_is_refused(cause),
                 ExecutionError::BadQuery(_) | ExecutionError::EmptyPlan => false,
                 _ => true,
             },
-            CqlError::Refused { .. } | CqlError::Setting(_) | CqlError::NoKeyspace(_) | CqlError::Unreadable(_) => {
+            CqlError::Refused { .. } | CqlError::Setting(_) | CqlError::NoKeyspace { .. } | CqlError::Unreadable(_) => {
                 false
             }
         }

@@ -9,8 +9,7 @@ use tokio::time::sleep;
 
 use crate::keyspace::options_at;
 
-/// Seen to fail when any certificate was believed, when a wrong password counted as a node that does not answer, and when the URL was
-/// shown with its password.
+/// Seen to fail when TLS was not asked for, and when a wrong password counted as a node that does not answer.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_session_needs_the_password_and_a_certificate_that_is_believed() {

@@ -44,7 +44,7 @@ async fn a_name_has_one_key_wherever_its_replacement_is_cut_off() {
     assert!((1..STATEMENTS_MAX).contains(&cuts), "{cuts} cuts");
 }
 
-/// Seen to fail when a round that got no answer counted as one that was refused, and when it was given up.
+/// Seen to fail when a round that got no answer counted as one that was refused.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_key_whose_answer_is_lost_is_the_first_if_it_is_there() {

@@ -46,8 +46,7 @@ async fn handed_back(store: &ScyllaStore, used: &mut Used) {
     assert!(store.hand_back(used.block, owner, middle).await.unwrap());
 }
 
-/// Seen to fail when a refused claim was granted for being of the same owner, and when a block was taken again without a condition on
-/// who has it.
+/// Seen to fail when a block was taken again whoever had it.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_claim_that_is_cut_off_anywhere_grants_nothing_twice() {
@@ -76,7 +75,7 @@ async fn a_claim_that_is_cut_off_anywhere_grants_nothing_twice() {
     }
 }
 
-/// Seen to fail when what got no answer was taken for refused, and when it was not read back.
+/// Seen to fail when what got no answer was not read back.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_claim_whose_answer_is_lost_is_granted_if_it_was_carried_out() {
@@ -103,7 +102,7 @@ async fn a_claim_whose_answer_is_lost_is_granted_if_it_was_carried_out() {
 
 /// An owner may be leased a block that it has: its ids are in use.
 ///
-/// Seen to fail when a claim was told by its owner alone.
+/// Seen to fail when whatever claim was read back was granted.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn an_earlier_claim_of_the_same_owner_is_not_taken_for_this_one() {
@@ -162,7 +161,7 @@ async fn a_claim_is_handed_back_if_its_row_says_so() {
 /// A statement of a claim that its writer has given up may be carried out later, when the same owner has claimed the block anew: it is
 /// of a claim that is no more.
 ///
-/// Seen to fail when handing back asked for the owner and the first unused id only.
+/// Seen to fail when handing back asked for the owner only.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_claim_is_not_handed_back_by_what_was_sent_for_an_earlier_one() {

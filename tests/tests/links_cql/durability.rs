@@ -17,7 +17,7 @@ async fn a_node_that_syncs_before_it_answers_loses_nothing() {
     cql::show(keyspace.scylla().cql());
 }
 
-/// Seen to fail when the period was not read.
+/// Seen to fail when one replica counted as more than a quorum.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_node_that_syncs_later_is_warned_of() {

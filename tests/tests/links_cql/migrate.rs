@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use analytics::cql::{CqlOptions, SchemaError};
 use futures::future::join_all;
-use septet_tests::engines::unique_name;
+use septet_tests::engines::{cassandra::Cassandra, unique_name};
 use shortener::store::scylla::{self, OpenError, ScyllaStore};
 
 use crate::keyspace::{bare, options, options_at};
@@ -20,10 +20,23 @@ async fn refused(options: &CqlOptions) -> OpenError {
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn many_at_once_make_one_schema() {
-    let options = options(&unique_name("links")).await;
+    many_at_once(options(&unique_name("links")).await, 1).await;
+}
+
+/// Each migration sends its statements to whichever node it likes, and tables that are made through two nodes at once are two.
+#[tokio::test]
+#[ignore = "needs Cassandra: run by tests/run"]
+async fn many_at_once_make_one_schema_through_three_nodes() {
+    let nodes = tokio::task::spawn_blocking(Cassandra::start_three).await.unwrap();
+    let options = options_at(&nodes[0].contact_point(), "links");
+    many_at_once(options.clone(), 3).await;
+    bare(&options).await.await_schema_agreement().await.unwrap();
+}
+
+async fn many_at_once(options: CqlOptions, replication_factor: u32) {
     let migrations = (0..AT_ONCE).map(|_| {
         let options = options.clone();
-        tokio::spawn(async move { scylla::migrate(&options, 1).await })
+        tokio::spawn(async move { scylla::migrate(&options, replication_factor).await })
     });
     let mut applied = Vec::new();
     for migrated in join_all(migrations).await {
@@ -32,13 +45,12 @@ async fn many_at_once_make_one_schema() {
     assert_eq!(applied, [1]);
     ScyllaStore::open(&options).await.unwrap();
     // Once more, later: nothing is left to do, and the lock was let go.
-    let again = scylla::migrate(&options, 1).await.unwrap();
+    let again = scylla::migrate(&options, replication_factor).await.unwrap();
     assert!(again.applied.is_empty() && !again.keyspace.is_new, "{again}");
     assert!(again.to_string().ends_with("its tables were at version 1 already"), "{again}");
 }
 
-/// Seen to fail when tables were made without `IF NOT EXISTS`, when a version was recorded before its tables were made, and when the lock
-/// had no end.
+/// Seen to fail when a version was recorded before its tables were made.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn one_that_was_cut_off_is_taken_up_again() {
@@ -51,7 +63,7 @@ async fn one_that_was_cut_off_is_taken_up_again() {
         rows.first_row::<(i64,)>().unwrap().0
     };
     // The lock's, the record's, and some of the links'.
-    for tables in [1, 2, 4, 7] {
+    for tables in [2, 4, 7] {
         let killed = async {
             while made().await < tables {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -63,12 +75,9 @@ async fn one_that_was_cut_off_is_taken_up_again() {
         }
         assert!(!refused(&options).await.is_transient());
         // What the time would do.
-        if tables > 2 {
-            let ttl =
-                session.query_unpaged(format!("SELECT TTL(holder) FROM {keyspace}.schema_lock"), ()).await.unwrap();
-            let ttl = ttl.into_rows_result().unwrap().first_row::<(Option<i32>,)>().unwrap().0;
-            assert!(ttl.is_some_and(|ttl_s| (1..=60).contains(&ttl_s)), "{ttl:?}");
-        }
+        let ttl = session.query_unpaged(format!("SELECT TTL(holder) FROM {keyspace}.schema_lock"), ()).await.unwrap();
+        let ttl = ttl.into_rows_result().unwrap().first_row::<(Option<i32>,)>().unwrap().0;
+        assert!(ttl.is_some_and(|ttl_s| (1..=60).contains(&ttl_s)), "{ttl:?}");
         session.query_unpaged(format!("TRUNCATE {keyspace}.schema_lock"), ()).await.unwrap();
     }
     assert_eq!(scylla::migrate(&options, 1).await.unwrap().applied, [1]);

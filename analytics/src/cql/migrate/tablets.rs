@@ -50,7 +50,7 @@ impl Version {
 mod tests {
     use super::*;
 
-    /// Seen to fail when versions were compared as texts.
+    /// Seen to fail when 2025.10 came before 2025.4.
     #[test]
     fn tablets_are_off_where_conditions_need_it_and_the_word_is_known() {
         let off = |version| !clause(&Version::parse(version)).is_empty();
