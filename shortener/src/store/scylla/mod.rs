@@ -26,7 +26,7 @@
 //! **What got no answer** is read back serially, which completes or ends what was under way; each conditional write carries an
 //! [`Attempt`](attempt::Attempt) by which its writer knows it again. What is still unclear is [`StoreError::Unavailable`].
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use analytics::cql::{self, Cql, CqlError, CqlOptions, Migrated, Migration, Schema, SchemaError};
 
@@ -142,9 +142,14 @@ impl ScyllaStore {
         })
     }
 
-    /// The session, for what the process says of it at its start and counts of it: [`cql::durability()`], [`cql::show`].
+    /// The session, for what the process says of it at its start: [`cql::durability()`].
     pub fn cql(&self) -> &Cql {
         &self.cql
+    }
+
+    /// The session, for whoever shows what it counts ([`cql::show`]) while it is there.
+    pub fn session(&self) -> Weak<Cql> {
+        Arc::downgrade(&self.cql)
     }
 
     /// What tests may do to its session.

@@ -13,13 +13,11 @@ use crate::{
     code::Codec,
     counting::CountingRuntime,
     id_space,
-    settings::{LeasesUrl, LinksUrl, Settings},
-    store::{
-        Store, guard,
-        scylla::{self, ScyllaStore},
-        sqlite::SqliteStore,
-    },
+    settings::{LeasesUrl, Settings},
+    store::Store,
 };
+
+mod links;
 
 /// The embedded databases' names in the data directory.
 pub const LINKS: &str = "links.db";
@@ -37,7 +35,7 @@ pub struct Backends {
 impl Backends {
     /// Opens what the settings name. Dropped half-way, it leaves nothing half done.
     pub async fn open(settings: &Settings, data_dir: &Path, counting: &CountingRuntime) -> anyhow::Result<Self> {
-        let store = open_links(settings, data_dir).await?;
+        let store = links::open(&settings.links, data_dir).await?;
         let pinned = store.id_space().await?.as_ref().map(IdSpace::fingerprint);
         let leases = open_leases(settings, data_dir, pinned).await?;
         let id_space = id_space::settle(&*store, &*leases).await?;
@@ -59,25 +57,12 @@ impl Backends {
 
 /// Prepares what the settings name, and says so for each of it.
 pub async fn migrate(settings: &Settings, data_dir: &Path) -> anyhow::Result<()> {
-    if let LinksUrl::Scylla(url) = &settings.links.url {
-        scylla::migrate(&settings.links.cql(url)?, settings.links.replication_factor).await?;
-    }
-    open_links(settings, data_dir).await?.close().await;
+    links::migrate(&settings.links, data_dir).await?;
     if let LeasesUrl::Sqlite(_) = &settings.leases {
         open_leases(settings, data_dir, None).await?.close().await;
     }
     SqliteRollups::open(&settings.analytics.path(data_dir, ANALYTICS)).await?.close().await;
     Ok(())
-}
-
-async fn open_links(settings: &Settings, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match &settings.links.url {
-        LinksUrl::Sqlite(url) => Arc::new(SqliteStore::open(&url.path(data_dir, LINKS)).await?),
-        LinksUrl::Scylla(url) => {
-            let store = ScyllaStore::open(&settings.links.cql(url)?).await?;
-            Arc::new(guard::around(store, &settings.links.guard()))
-        }
-    })
 }
 
 async fn open_leases(
