@@ -204,6 +204,16 @@ impl Work {
         }
     }
 
+    /// Makes the link what it was before, if there is anything to undo.
+    pub async fn undo(&self, store: &ScyllaStore) {
+        let before = self.before.clone().expect("what is changed");
+        let now = store.by_id(before.id).await.unwrap().expect("it is not deleted");
+        if now != before {
+            let after = Link { revision: now.revision + 1, ..before };
+            assert_eq!(store.replace(&now, &after).await.unwrap(), Replaced::Replaced);
+        }
+    }
+
     /// Deletes whatever there is of it.
     pub async fn delete_all(&self, store: &ScyllaStore) {
         for id in self.ids() {
