@@ -99,11 +99,13 @@ impl<D: Database> Ledger<D> {
         Self { database, rules, calls: Mutex::new(Some(calls)), writing: Mutex::new(Some(writing)) }
     }
 
+    #[cfg(any(test, feature = "mysql"))]
     pub(crate) fn database(&self) -> &D {
         &self.database
     }
 
     /// How long a call may take that is carried out.
+    #[cfg(feature = "mysql")]
     pub(crate) fn timeout(&self) -> Duration {
         self.rules.timeout
     }
