@@ -50,10 +50,11 @@ impl Faults {
     pub async fn cut_off_after<T>(&self, sent: u32, work: impl Future<Output = T>) -> Option<T> {
         self.set(Fault::CutOffAfter(sent));
         let mut state = self.0.subscribe();
-        let killed = state.wait_for(|state| state.shown && state.under_way == 0);
+        // What it resolves to holds a lock, which a statement that is dropped needs.
+        let killed = async { drop(state.wait_for(|state| state.shown && state.under_way == 0).await) };
         let outcome = tokio::select! {
             biased;
-            _ = killed => None,
+            () = killed => None,
             outcome = work => Some(outcome),
         };
         self.clear();

@@ -35,7 +35,7 @@ async fn a_session_needs_the_password_and_a_certificate_that_is_believed() {
     for options in
         [at("cassandra:s3cret@", ca.clone()), at("", ca), at("cassandra:cassandra@", Some(other.path().to_owned()))]
     {
-        let error = Cql::connect(&options).await.err().expect("it is not let in");
+        let error = Cql::connect(&options).await.expect_err("it is not let in");
         assert!(matches!(error, CqlError::Refused { .. }) && !error.is_transient(), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
