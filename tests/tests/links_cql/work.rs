@@ -204,6 +204,16 @@ impl Work {
         }
     }
 
+    /// Changes the link otherwise, and returns the same work as it is done after that.
+    pub async fn of_next_revision(&self, store: &ScyllaStore) -> Work {
+        let (Some(before), Deed::Replace(after)) = (&self.before, &self.deed) else { panic!("{self:?} is no change") };
+        let title = Some("otherwise".to_owned());
+        let changed = Link { title: title.clone(), ..next(before) };
+        assert_eq!(store.replace(before, &changed).await.unwrap(), Replaced::Replaced);
+        let after = Link { title, ..next(after) };
+        Work { before: Some(changed), deed: Deed::Replace(after) }
+    }
+
     /// Makes the link what it was before, if there is anything to undo.
     pub async fn undo(&self, store: &ScyllaStore) {
         let before = self.before.clone().expect("what is changed");
@@ -211,6 +221,19 @@ impl Work {
         if now != before {
             let after = Link { revision: now.revision + 1, ..before };
             assert_eq!(store.replace(&now, &after).await.unwrap(), Replaced::Replaced);
+        }
+    }
+
+    /// The creation comes again while others have its names, who then delete their links.
+    pub async fn be_refused(&self, store: &ScyllaStore) {
+        let Deed::Create(creation) = &self.deed else { panic!("{self:?} is no creation") };
+        self.take_names(store).await;
+        let link = Link { id: LinkId(creation.link.id.0 + 1), ..creation.link.clone() };
+        let outcome = store.create(Creation { link, ..creation.clone() }).await.unwrap();
+        let was_made = matches!(outcome, Created::Replayed(Some(_)));
+        assert!(was_made || matches!(outcome, Created::AliasTaken | Created::ExternalIdTaken), "{outcome:?}");
+        for id in self.ids().into_iter().skip(20) {
+            store.delete(id).await.unwrap();
         }
     }
 
