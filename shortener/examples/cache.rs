@@ -96,7 +96,7 @@ struct AnyLink(AtomicU64);
 impl Links for AnyLink {
     async fn by_key(&self, domain: &Domain, key: &Key) -> Result<Option<Link>, StoreError> {
         let home = Home::parse("http://localhost").expect("a home");
-        let url = format!("https://www.example.com/products/summer/{}?utm_source=newsletter-week", key.as_str());
+        let url = format!("https://www.example.com/products/summer/{}?utm_source=newsletter-week-47", key.as_str());
         Ok(Some(Link {
             id: LinkId(self.0.fetch_add(1, Ordering::Relaxed)),
             domain: domain.clone(),

@@ -118,8 +118,7 @@ impl Cache {
 
     /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never reads the store.
     pub fn fresh(&self, key: &Key, uptime_ms: i64) -> Option<Target> {
-        let kept = self.found.get(key)?;
-        (uptime_ms < kept.fresh_until_ms).then_some(kept.target)
+        self.found.fresh(key, uptime_ms)
     }
 
     /// Where a key leads at the moment, asking the store if need be. `None`: nowhere.
@@ -131,10 +130,10 @@ impl Cache {
             return Ok(None);
         }
         match self.load(key, uptime_ms).await {
-            Err(error) => match self.found.get(key) {
+            Err(error) => match self.found.stale(key) {
                 Some(stale) => {
                     metrics::redirect_stale();
-                    Ok(Some(stale.target))
+                    Ok(Some(stale))
                 }
                 None => Err(error),
             },

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 pub const SEGMENT_BYTES: usize = 1 << OFFSET_BITS;
 
 /// A position is the number of a segment, counted from the first ever and around, and the offset in it.
-const OFFSET_BITS: u32 = 12;
-const NUMBER_BITS: u32 = 19;
+const OFFSET_BITS: u32 = 14;
+const NUMBER_BITS: u32 = 17;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
 
 /// The most bytes that a log may hold, so that no two of its segments have one number.

@@ -22,8 +22,8 @@ use crate::{key::Key, redirect::target::Target};
 
 /// What one shard takes at most: small, so that its lock is held briefly, and large beside a segment, of which the last
 /// one is half empty.
-const SHARD_BYTES: u64 = 512 << 10;
-/// Shards at most; beyond 8 GiB, each has a larger part.
+const SHARD_BYTES: u64 = 1 << 20;
+/// Shards at most; beyond 16 GiB, each has a larger part.
 const SHARDS_MAX: u64 = 1 << 14;
 /// The lowest bit of a hash that chooses a shard: an index uses those below and the seven highest.
 const SHARD_SHIFT: u32 = 40;
@@ -37,13 +37,6 @@ pub struct PackedLinks {
     /// A power of two.
     shards: Box<[Locked]>,
     hasher: DefaultHashBuilder,
-}
-
-/// What is kept of a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    pub target: Target,
-    pub fresh_until_ms: i64,
 }
 
 impl PackedLinks {
@@ -60,11 +53,20 @@ impl PackedLinks {
         PackedLinks { shards: (0..shards).map(shard).collect(), hasher }
     }
 
-    /// What is kept of a link that somebody opens.
-    pub fn get(&self, key: &Key) -> Option<Kept> {
+    /// A link that somebody opens, if it is fresh at `uptime_ms`.
+    pub fn fresh(&self, key: &Key, uptime_ms: i64) -> Option<Target> {
+        self.look(key, |record| (uptime_ms < record.fresh_until_ms).then(|| record.parts.into()))
+    }
+
+    /// A link that somebody opens, fresh or not.
+    pub fn stale(&self, key: &Key) -> Option<Target> {
+        self.look(key, |record| Some(record.parts.into()))
+    }
+
+    fn look<T>(&self, key: &Key, copy: impl FnOnce(Record<'_>) -> Option<T>) -> Option<T> {
         let (hash, key) = self.hashed(key);
         let shard = self.shard(hash).read();
-        shard.get(hash, key).map(|record| Kept { target: record.parts.into(), fresh_until_ms: record.fresh_until_ms })
+        copy(shard.get(hash, key)?)
     }
 
     /// Keeps a link, in place of what was kept under its key. Others may have to go for it.
@@ -96,7 +98,7 @@ impl PackedLinks {
     }
 
     fn hashed<'a>(&self, key: &'a Key) -> (u64, &'a [u8]) {
-        let key = key.as_str().as_bytes();
+        let key = key.as_bytes();
         (self.hasher.hash_one(key), key)
     }
 

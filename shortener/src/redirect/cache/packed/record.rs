@@ -7,9 +7,10 @@
 //! | 6 | the link's id |
 //! | 2 | the URL's length |
 //! | 2 | the key's length, for an alias; a code has [`CODE_LEN`] bytes |
+//! | | the key |
 //! | 8 | when it expires, in Unix milliseconds, if ever |
 //! | 2 | the expired URL's length, if there is one |
-//! | | the key, the URL, the expired URL |
+//! | | the URL, the expired URL |
 //!
 //! All numbers are little-endian. A key is told from any other by its bytes alone: a code holds an upper-case letter, an
 //! alias never does.
@@ -35,6 +36,9 @@ const IS_ALIAS: u8 = 1 << 2;
 const EXPIRES: u8 = 1 << 3;
 const HAS_EXPIRED_URL: u8 = 1 << 4;
 
+/// What stands before the key or its length.
+const HEAD_BYTES: usize = 1 + 6 + 6 + 2;
+
 /// The most that fits into six bytes.
 const U48_MAX: u64 = (1 << 48) - 1;
 
@@ -53,7 +57,7 @@ impl<'a> Record<'a> {
     pub fn pack(key: &Key, target: &Target, fresh_until_ms: i64) -> Option<Vec<u8>> {
         let parts = target.parts();
         let is_alias = matches!(key, Key::Alias(_));
-        let key = key.as_str().as_bytes();
+        let key = key.as_bytes();
         let expires = parts.expires_at_ms != i64::MAX;
         let has_expired_url = !parts.expired_url.is_empty();
         let status = STATUSES.iter().position(|status| *status == parts.status)?;
@@ -68,13 +72,13 @@ impl<'a> Record<'a> {
         if is_alias {
             record.extend_from_slice(&len_of(key)?);
         }
+        record.extend_from_slice(key);
         if expires {
             record.extend_from_slice(&parts.expires_at_ms.to_le_bytes());
         }
         if has_expired_url {
             record.extend_from_slice(&len_of(parts.expired_url)?);
         }
-        record.extend_from_slice(key);
         record.extend_from_slice(parts.url);
         record.extend_from_slice(parts.expired_url);
         Some(record)
@@ -88,14 +92,24 @@ impl<'a> Record<'a> {
         let link = LinkId(u48(take(&mut rest)));
         let url_len = len(take(&mut rest));
         let key_len = if flags & IS_ALIAS != 0 { len(take(&mut rest)) } else { CODE_LEN };
+        let (key, mut rest) = rest.split_at(key_len);
         let expires_at_ms = if flags & EXPIRES != 0 { i64::from_le_bytes(take(&mut rest)) } else { i64::MAX };
         let expired_url_len = if flags & HAS_EXPIRED_URL != 0 { len(take(&mut rest)) } else { 0 };
-        let (key, rest) = rest.split_at(key_len);
         let (url, rest) = rest.split_at(url_len);
         let (expired_url, rest) = rest.split_at(expired_url_len);
         let status = STATUSES[usize::from(flags & STATUS_BITS)];
         let parts = Parts { link, expires_at_ms, status, url, expired_url };
         Record { key, fresh_until_ms, parts, len: bytes.len() - rest.len() }
+    }
+
+    /// The key of the record that `bytes` begin with: what most looks end at, without reading the rest.
+    pub fn key(bytes: &'a [u8]) -> &'a [u8] {
+        let rest = &bytes[HEAD_BYTES..];
+        if bytes[0] & IS_ALIAS == 0 {
+            return &rest[..CODE_LEN];
+        }
+        let (key_len, rest) = rest.split_at(2);
+        &rest[..len([key_len[0], key_len[1]])]
     }
 
     /// Reads records, one behind the other, each with its offset.
@@ -176,6 +190,7 @@ mod tests {
             let read = Record::read(&bytes);
             prop_assert_eq!((read.key, read.fresh_until_ms), (key.as_str().as_bytes(), fresh_until_ms));
             prop_assert_eq!((read.parts, read.len), (parts, len));
+            prop_assert_eq!(Record::key(&bytes), read.key);
             Record::set_fresh_until(&mut bytes, later_ms);
             let read = Record::read(&bytes);
             prop_assert_eq!((read.fresh_until_ms, read.parts), (later_ms, parts));

@@ -94,7 +94,7 @@ impl Shard {
     /// Keeps a record, in place of the one that its key has.
     pub fn insert(&mut self, hash: u64, key: &[u8], record: &[u8]) {
         let Shard { index, log, hasher, .. } = self;
-        let held = index.find_mut(hash, |slot| Record::read(log.at(slot.position())).key == key);
+        let held = index.find_mut(hash, |slot| Record::key(log.at(slot.position())) == key);
         match held {
             Some(slot) => {
                 let old_len = Record::read(log.at(slot.position())).len;
@@ -107,7 +107,7 @@ impl Shard {
             }
             None => {
                 let slot = Slot::new(log.append(record));
-                let hash_of = |slot: &Slot| hasher.hash_one(Record::read(log.at(slot.position())).key);
+                let hash_of = |slot: &Slot| hasher.hash_one(Record::key(log.at(slot.position())));
                 index.insert_unique(hash, slot, hash_of);
             }
         }
@@ -123,7 +123,7 @@ impl Shard {
 
     pub fn remove(&mut self, hash: u64, key: &[u8]) {
         let Shard { index, log, .. } = self;
-        let Ok(entry) = index.find_entry(hash, |slot| Record::read(log.at(slot.position())).key == key) else { return };
+        let Ok(entry) = index.find_entry(hash, |slot| Record::key(log.at(slot.position())) == key) else { return };
         let (slot, _) = entry.remove();
         let len = Record::read(log.at(slot.position())).len;
         log.forget(len);
@@ -141,7 +141,7 @@ impl Shard {
     }
 
     fn slot(&self, hash: u64, key: &[u8]) -> Option<&Slot> {
-        self.index.find(hash, |slot| Record::read(self.log.at(slot.position())).key == key)
+        self.index.find(hash, |slot| Record::key(self.log.at(slot.position())) == key)
     }
 
     /// Gives segments up until the rest fits. Ends: nothing is used any more once it was written again.
