@@ -10,13 +10,13 @@ pub const SEGMENT_BYTES: usize = 1 << OFFSET_BITS;
 
 /// A position is the number of a segment, counted from the first ever and around, and the offset in it.
 const OFFSET_BITS: u32 = 14;
-const NUMBER_BITS: u32 = 17;
+const NUMBER_BITS: u32 = 10;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
 
 /// The most bytes that a log may hold, so that no two of its segments have one number.
 pub const LOG_BYTES_MAX: u64 = (SEGMENT_BYTES as u64) << (NUMBER_BITS - 1);
 
-/// Where a record is: 31 bits.
+/// Where a record is: 24 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position(u32);
 
@@ -68,6 +68,11 @@ impl GivenUp {
     /// Where the record was that begins at `offset`.
     pub fn position(&self, offset: usize) -> Position {
         Position::of(self.number, offset)
+    }
+
+    /// What is written from this position on, if it is in this segment.
+    pub fn at(&self, position: Position) -> Option<&[u8]> {
+        (position.number() == self.number & NUMBER_MASK).then(|| &self.bytes[position.offset()..])
     }
 }
 

@@ -8,13 +8,14 @@
 //! No change holds a lock for longer than it takes to pass once over a shard, which is [`SHARD_BYTES`] unless the cache is
 //! larger than [`SHARDS_MAX`] of them.
 
+mod index;
 mod log;
 mod record;
 mod shard;
 
 use std::hash::BuildHasher;
 
-use hashbrown::DefaultHashBuilder;
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use self::{record::Record, shard::Shard};
@@ -23,7 +24,7 @@ use crate::{key::Key, redirect::target::Target};
 /// What one shard takes at most: small, so that its lock is held briefly, and large beside a segment, of which the last
 /// one is half empty.
 const SHARD_BYTES: u64 = 1 << 20;
-/// Shards at most; beyond 16 GiB, each has a larger part.
+/// Shards at most; beyond 16 GiB, each has a larger part, of up to 8 MiB, which is all that a cache can use.
 const SHARDS_MAX: u64 = 1 << 14;
 /// The lowest bit of a hash that chooses a shard: an index uses those below and the seven highest.
 const SHARD_SHIFT: u32 = 40;
@@ -36,7 +37,7 @@ struct Locked(RwLock<Shard>);
 pub struct PackedLinks {
     /// A power of two.
     shards: Box<[Locked]>,
-    hasher: DefaultHashBuilder,
+    hasher: RandomState,
 }
 
 impl PackedLinks {
@@ -47,7 +48,7 @@ impl PackedLinks {
     }
 
     fn sharded(shards: u64, bytes_max_each: u64) -> Self {
-        let hasher = DefaultHashBuilder::default();
+        let hasher = RandomState::default();
         let bytes_max = bytes_max_each.saturating_sub(size_of::<Locked>() as u64);
         let shard = |_| Locked(RwLock::new(Shard::new(hasher.clone(), bytes_max)));
         PackedLinks { shards: (0..shards).map(shard).collect(), hasher }

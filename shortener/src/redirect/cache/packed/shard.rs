@@ -9,15 +9,13 @@
 //! A record that was replaced or removed stays in its segment, dead, until the segment is given up; when more than a
 //! [`DEAD_SHARE`]th of the log is dead, the oldest segments are written again without them, few at a time.
 
-use std::{
-    hash::BuildHasher,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use foldhash::fast::RandomState;
 
 use super::{
-    log::{LOG_BYTES_MAX, Log, Position, SEGMENT_BYTES},
+    index::{Index, Place},
+    log::{LOG_BYTES_MAX, Log, SEGMENT_BYTES},
     record::Record,
 };
 
@@ -33,99 +31,63 @@ enum Keep {
     Used,
 }
 
-/// Where a record is, and in the highest bit whether it was read since it was written. The bit is set by readers, who
-/// share the shard's lock.
-struct Slot(AtomicU32);
-
-const USED: u32 = 1 << Position::BITS;
-
-impl Slot {
-    fn new(position: Position) -> Self {
-        Slot(AtomicU32::new(position.bits()))
-    }
-
-    fn position(&self) -> Position {
-        Position::from_bits(self.0.load(Ordering::Relaxed) & !USED)
-    }
-
-    fn is_used(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & USED != 0
-    }
-
-    /// Writes only if it must: a write takes the cache line from every other core that reads the same link.
-    fn set_used(&self) {
-        if !self.is_used() {
-            self.0.fetch_or(USED, Ordering::Relaxed);
-        }
-    }
-
-    /// The record is at another place now.
-    fn move_to(&mut self, position: Position) {
-        let bits = self.0.get_mut();
-        *bits = *bits & USED | position.bits();
-    }
-
-    fn clear_used(&mut self) {
-        *self.0.get_mut() &= !USED;
-    }
-}
-
 /// See the module. Hashes are those of the keys' bytes by the shard's own hasher.
 pub struct Shard {
-    index: HashTable<Slot>,
+    index: Index,
     log: Log,
-    hasher: DefaultHashBuilder,
+    hasher: RandomState,
     bytes_max: u64,
 }
 
 impl Shard {
     /// An empty shard, that takes at most so many bytes beside its own [`size_of`].
-    pub fn new(hasher: DefaultHashBuilder, bytes_max: u64) -> Self {
-        Shard { index: HashTable::new(), log: Log::default(), hasher, bytes_max: bytes_max.min(LOG_BYTES_MAX) }
+    pub fn new(hasher: RandomState, bytes_max: u64) -> Self {
+        Shard { index: Index::default(), log: Log::default(), hasher, bytes_max: bytes_max.min(LOG_BYTES_MAX) }
     }
 
     /// The record of a key, for whoever opens the link.
     pub fn get(&self, hash: u64, key: &[u8]) -> Option<Record<'_>> {
-        let slot = self.slot(hash, key)?;
-        slot.set_used();
-        Some(Record::read(self.log.at(slot.position())))
+        let place = self.find(hash, key)?;
+        self.index.set_used(place);
+        Some(Record::read(self.log.at(self.index.position(place))))
     }
 
     /// Keeps a record, in place of the one that its key has.
     pub fn insert(&mut self, hash: u64, key: &[u8], record: &[u8]) {
-        let Shard { index, log, hasher, .. } = self;
-        let held = index.find_mut(hash, |slot| Record::key(log.at(slot.position())) == key);
-        match held {
-            Some(slot) => {
-                let old_len = Record::read(log.at(slot.position())).len;
-                if old_len == record.len() {
-                    log.at_mut(slot.position())[..old_len].copy_from_slice(record);
-                } else {
-                    slot.move_to(log.append(record));
-                    log.forget(old_len);
-                }
-            }
+        match self.find(hash, key) {
+            Some(place) => self.replace(place, record),
             None => {
-                let slot = Slot::new(log.append(record));
-                let hash_of = |slot: &Slot| hasher.hash_one(Record::key(log.at(slot.position())));
-                index.insert_unique(hash, slot, hash_of);
+                let position = self.log.append(record);
+                let Shard { index, log, hasher, .. } = self;
+                index.insert(hash, position, |position| hasher.hash_one(Record::key(log.at(position))));
             }
         }
         self.make_room();
         self.clean();
     }
 
+    fn replace(&mut self, place: Place, record: &[u8]) {
+        let old = self.index.position(place);
+        let old_len = Record::read(self.log.at(old)).len;
+        if old_len == record.len() {
+            self.log.at_mut(old)[..old_len].copy_from_slice(record);
+        } else {
+            self.index.move_to(place, self.log.append(record));
+            self.log.forget(old_len);
+        }
+    }
+
     /// Changes until when a key's record is fresh, if there is one.
     pub fn set_fresh_until(&mut self, hash: u64, key: &[u8], fresh_until_ms: i64) {
-        let Some(position) = self.slot(hash, key).map(Slot::position) else { return };
-        Record::set_fresh_until(self.log.at_mut(position), fresh_until_ms);
+        let Some(place) = self.find(hash, key) else { return };
+        Record::set_fresh_until(self.log.at_mut(self.index.position(place)), fresh_until_ms);
     }
 
     pub fn remove(&mut self, hash: u64, key: &[u8]) {
-        let Shard { index, log, .. } = self;
-        let Ok(entry) = index.find_entry(hash, |slot| Record::key(log.at(slot.position())) == key) else { return };
-        let (slot, _) = entry.remove();
-        let len = Record::read(log.at(slot.position())).len;
+        let Some(place) = self.find(hash, key) else { return };
+        let Shard { index, log, hasher, .. } = self;
+        let len = Record::read(log.at(index.position(place))).len;
+        index.remove(place, |position| hasher.hash_one(Record::key(log.at(position))));
         log.forget(len);
         self.clean();
     }
@@ -137,11 +99,11 @@ impl Shard {
 
     /// The memory that it takes beside its own [`size_of`].
     pub fn bytes(&self) -> u64 {
-        (self.index.allocation_size() + self.log.held_bytes()) as u64
+        (self.index.bytes() + self.log.held_bytes()) as u64
     }
 
-    fn slot(&self, hash: u64, key: &[u8]) -> Option<&Slot> {
-        self.index.find(hash, |slot| Record::key(self.log.at(slot.position())) == key)
+    fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        self.index.find(hash, |position| Record::key(self.log.at(position)) == key)
     }
 
     /// Gives segments up until the rest fits. Ends: nothing is used any more once it was written again.
@@ -172,16 +134,17 @@ impl Shard {
             let bytes = &segment.bytes[offset..offset + record.len];
             let position = segment.position(offset);
             let hash = self.hasher.hash_one(record.key);
-            let Ok(mut entry) = self.index.find_entry(hash, |slot| slot.position() == position) else { continue };
+            let Some(place) = self.index.find(hash, |at| at == position) else { continue };
             self.log.forget(record.len);
-            if keep == Keep::All || entry.get().is_used() {
-                let slot = entry.get_mut();
-                slot.move_to(self.log.append(bytes));
+            if keep == Keep::All || self.index.is_used(place) {
+                self.index.move_to(place, self.log.append(bytes));
                 if keep == Keep::Used {
-                    slot.clear_used();
+                    self.index.clear_used(place);
                 }
             } else {
-                entry.remove();
+                let Shard { index, log, hasher, .. } = self;
+                // Its neighbours in the index may be its neighbours in the segment.
+                index.remove(place, |at| hasher.hash_one(Record::key(segment.at(at).unwrap_or_else(|| log.at(at)))));
             }
         }
     }
@@ -192,10 +155,12 @@ impl Shard {
     /// Panics unless every slot leads to a record of its own that is found by its key, and the bytes add up.
     pub fn check(&self) {
         let mut live_bytes = 0;
-        for slot in &self.index {
-            let record = Record::read(self.log.at(slot.position()));
-            let found = self.slot(self.hasher.hash_one(record.key), record.key).expect("it is found by its key");
-            assert_eq!(found.position(), slot.position(), "of its own");
+        assert_eq!(self.index.places().count(), self.index.len());
+        for place in self.index.places() {
+            let position = self.index.position(place);
+            let record = Record::read(self.log.at(position));
+            let found = self.find(self.hasher.hash_one(record.key), record.key).expect("it is found by its key");
+            assert_eq!(self.index.position(found), position, "of its own");
             live_bytes += record.len;
         }
         assert!(self.bytes() <= self.bytes_max, "{} of {}", self.bytes(), self.bytes_max);
