@@ -1,7 +1,7 @@
 //! What a look into the cache costs: `cargo run --release -p septet --example cache [links]`.
 //!
-//! Links are cached by the way that a redirect takes; then looked up at random by one thread and by several, and all at the
-//! same one. Each figure is the best of a few rounds, as others use the machine too.
+//! Links are cached by the way that a redirect takes; then looked up at random by one thread and by several, and all at
+//! the same one. Each figure is the best of a few rounds, as others use the machine too.
 
 use std::{
     env, fs,

@@ -6,10 +6,11 @@
 //! - While the store does not answer, what is cached is served past its time.
 //! - A change made here is seen by the next request: a read that was under way when the change was made is not kept.
 //!
-//! Links are kept in [`packed`], which is our own: an instance's memory is mostly this, and no crate gets near the bytes of the URLs.
-//! `quick_cache`, which keeps the absences, takes 131 bytes for each link beside its URL, in nodes and allocations of their own;
-//! `moka`, `mini-moka` and `foyer` keep more for each. `segcache` packs as we do, but takes all its memory at the start, has one
-//! owner even for reads, and drops what is past its time, which we must serve while the store fails.
+//! Links are kept in [`packed`], which is our own: an instance's memory is mostly this, and no crate we know comes near
+//! the bytes of the URLs. With `quick_cache`, which keeps the absences, a link took 131 bytes beside its URL: an entry
+//! in a table, and an allocation of its own with its counts. `moka`, `mini-moka` and `foyer` allocate for each link as
+//! well. `segcache` packs as we do, but takes all its memory at the start, has one owner even for reads, and drops what
+//! is past its time, which must be served here while the store fails.
 
 mod flights;
 mod packed;
@@ -116,7 +117,8 @@ impl Cache {
         })
     }
 
-    /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never reads the store.
+    /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never
+    /// reads the store.
     pub fn fresh(&self, key: &Key, uptime_ms: i64) -> Option<Target> {
         self.found.fresh(key, uptime_ms)
     }

@@ -85,7 +85,7 @@ async fn a_read_outlives_whoever_began_it() {
 }
 
 /// Seen to fail when a stale link was not served, when a failure was taken for an absence, and when the store was asked
-/// each time.
+/// each time, as it is when a stale link is not believed a little longer.
 #[tokio::test]
 async fn while_the_store_fails_what_is_cached_is_served_past_its_time() {
     let (store, cache) = setup(CacheSettings::default());

@@ -1,5 +1,5 @@
-//! Where the record of a key is: one slot of four bytes for each, by open addressing with linear probing, so that a look takes
-//! one cache line before it comes to the record.
+//! Where the record of a key is: one slot of four bytes for each, by open addressing with linear probing, so that a
+//! look takes one cache line before it comes to the record.
 //!
 //! The index knows no keys. Whoever asks says whether a position is that of the key (which the slot's tag leaves to be
 //! asked of one wrong position in 127), and what the hash of a position's key is, where slots must move.
@@ -13,8 +13,8 @@ const SLOTS_MIN: usize = 16;
 /// How full an index may be before it is made anew with twice the slots.
 const FULL: (usize, usize) = (3, 4);
 
-/// A slot: a position, above it a tag of the key's hash, which is never 0, and in the highest bit whether the record was
-/// read since it was written. That bit is set by readers, who share the index.
+/// A slot: a position, above it a tag of the key's hash, which is never 0, and in the highest bit whether the record
+/// was read since it was written. That bit is set by readers, who share the index.
 const TAG_BITS: u32 = 7;
 const USED: u32 = 1 << (Position::BITS + TAG_BITS);
 const POSITION_MASK: u32 = (1 << Position::BITS) - 1;
@@ -81,7 +81,8 @@ impl Index {
         *slot = *slot & !POSITION_MASK | position.bits();
     }
 
-    /// Adds a record that is not there yet, as one that was not read. `hash_of` is asked for every other record when the index grows.
+    /// Adds a record that is not there yet, as one that was not read. `hash_of` is asked for every other record when
+    /// the index grows.
     pub fn insert(&mut self, hash: u64, position: Position, hash_of: impl Fn(Position) -> u64) {
         if (self.taken + 1) * FULL.1 > self.slots.len() * FULL.0 {
             self.grow(hash_of);
@@ -90,8 +91,8 @@ impl Index {
         self.taken += 1;
     }
 
-    /// Takes a record out. `hash_of` is asked for those that stand behind it: they move up, so that a look need not pass what is no more
-    /// (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R).
+    /// Takes a record out. `hash_of` is asked for those that stand behind it: they move up, so that a look need not
+    /// pass what is no more (Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithm R).
     pub fn remove(&mut self, place: Place, hash_of: impl Fn(Position) -> u64) {
         let mask = self.slots.len() - 1;
         let mut hole = place.0;

@@ -167,8 +167,8 @@ mod tests {
         assert!(log.at(positions[2]).starts_with(&record(2)));
     }
 
-    /// Seen to fail when a segment had the usual size whatever was to go into it, and when the bytes of a given-up one were
-    /// still counted.
+    /// Seen to fail when a segment had the usual size whatever was to go into it, and when the bytes of a given-up one
+    /// were still counted.
     #[test]
     fn a_long_record_has_a_segment_for_itself() {
         let mut log = Log::default();

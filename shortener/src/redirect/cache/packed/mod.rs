@@ -1,12 +1,15 @@
-//! Links by their keys, packed: some 40 bytes for each beside its URL, all told.
+//! Links by their keys, packed: some 40 bytes for each beside its URL, what is empty and the index included.
 //!
-//! Keys are spread over shards, each with a lock of its own: shared by readers, who copy a record out and mark it as used;
-//! held alone by a change. Memory is taken as links come, a segment at a time, and never more than was given, by what is
-//! allocated for segments and indexes. Beyond that, for as long as one change of a shard takes, goes one segment that is being written
-//! again, and the old index while a new one of twice its size is filled.
+//! Keys are spread over shards, each with a lock of its own: shared by readers, who copy a record out and mark it as
+//! used; held alone by a change. Memory is taken as links come, a segment at a time, and never more than was given, by
+//! what is allocated for segments and indexes. Beyond that, for as long as one change of a shard takes, goes one
+//! segment that is being written again, and the old index while a new one of twice its size is filled.
 //!
-//! No change holds a lock for longer than it takes to pass once over a shard, which is [`SHARD_BYTES`] unless the cache is
-//! larger than [`SHARDS_MAX`] of them.
+//! No change holds a lock for longer than it takes to pass once over a shard, some ten thousand records: it has
+//! [`SHARD_BYTES`], unless the cache is larger than [`SHARDS_MAX`] of them. So long takes a change that doubles the
+//! index, or that finds every link of its shard used; others write a record or a few segments.
+//!
+//! The hash is seeded anew by each process, so that nobody can prepare links that meet in one place.
 
 mod index;
 mod log;

@@ -1,4 +1,5 @@
-//! One cached link as bytes, and nothing beside them: 22 bytes and its URL, for a link with a code that does not expire.
+//! One cached link as bytes, and nothing beside them: 22 bytes and its URL, for a link with a code that does not
+//! expire.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -12,8 +13,8 @@
 //! | 2 | the expired URL's length, if there is one |
 //! | | the URL, the expired URL |
 //!
-//! All numbers are little-endian. A key is told from any other by its bytes alone: a code holds an upper-case letter, an
-//! alias never does.
+//! All numbers are little-endian. A key is told from any other by its bytes alone: a code holds an upper-case letter,
+//! an alias never does.
 
 use std::iter;
 
@@ -169,8 +170,8 @@ mod tests {
     use super::{super::tests::any_key, *};
 
     proptest! {
-        /// Seen to fail with the lengths of the key and the URL read the other way round, without the expiry, and with five
-        /// bytes of the id.
+        /// Seen to fail with the lengths of the two URLs read the other way round, without the expiry, with five bytes
+        /// of the id, and when the freshness was not changed.
         #[test]
         fn what_is_packed_is_read_back(
             key in any_key(),

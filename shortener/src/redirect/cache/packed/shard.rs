@@ -2,9 +2,9 @@
 //!
 //! Links leave in the order they came, except that one that was read since is written again at the back: FIFO with
 //! reinsertion, known as CLOCK, which Yang et al. find to be as good as LRU ("FIFO queues are all you need for cache
-//! eviction", SOSP 2023, section 2; "FIFO can be better than LRU", HotOS 2023). So links that are opened once, in any number, do not
-//! drive out those that are opened again and again. To give memory up by whole segments, into which small objects are packed, is from
-//! Segcache (Yang et al., NSDI 2021).
+//! eviction", SOSP 2023, section 2; "FIFO can be better than LRU", HotOS 2023). So links that are opened once, in any
+//! number, do not drive out those that are opened again and again. To give memory up by whole segments, into which
+//! small objects are packed, is from Segcache (Yang et al., NSDI 2021).
 //!
 //! A record that was replaced or removed stays in its segment, dead, until the segment is given up; when more than a
 //! [`DEAD_SHARE`]th of the log is dead, the oldest segments are written again without them, few at a time.
