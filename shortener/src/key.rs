@@ -64,6 +64,14 @@ impl Key {
         }
     }
 
+    /// The same in bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Key::Code(code) => code.as_bytes(),
+            Key::Alias(alias) => alias.as_str().as_bytes(),
+        }
+    }
+
     /// The key as a URL carries it.
     pub fn to_path(&self) -> Cow<'_, str> {
         // What an alias may hold and a path may not go without.

@@ -36,6 +36,11 @@ impl Code {
         digits.iter().any(u8::is_ascii_uppercase).then_some(Self(digits))
     }
 
+    /// The characters as bytes, unchecked for being text, as a redirect looks them up.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("base62 digits are ASCII")
     }

@@ -1,20 +1,34 @@
-//! What the cache keeps of a link: where it leads and until when, in one allocation.
+//! What a redirect needs of a link: where it leads and until when.
 
-use triomphe::ThinArc;
+use smallvec::SmallVec;
 
 use crate::link::{Link, LinkId, RedirectStatus};
 
-/// A link, as far as a redirect needs it.
-#[derive(Clone)]
-pub struct Target(ThinArc<Head, u8>);
+/// URLs up to so many bytes cost no allocation when they are copied out of the cache; most are shorter.
+const INLINE_BYTES: usize = 128;
 
-struct Head {
+/// A link, as far as a redirect needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
     link: LinkId,
     /// `i64::MAX` for never.
     expires_at_ms: i64,
-    /// Where the destination ends in the bytes that follow; the rest is where an expired link leads, if anywhere.
-    url_bytes: u32,
     status: RedirectStatus,
+    /// Where the destination ends in `urls`; the rest is where an expired link leads, if anywhere.
+    url_len: usize,
+    urls: SmallVec<[u8; INLINE_BYTES]>,
+}
+
+/// A target, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a> {
+    pub link: LinkId,
+    /// `i64::MAX` for never.
+    pub expires_at_ms: i64,
+    pub status: RedirectStatus,
+    pub url: &'a [u8],
+    /// Empty if it leads nowhere once it has expired.
+    pub expired_url: &'a [u8],
 }
 
 /// What a link answers at some moment.
@@ -29,67 +43,43 @@ pub enum Outcome<'a> {
 }
 
 impl Target {
-    /// The bytes that one target costs beside its URLs: the head and what the allocation adds.
-    pub const OVERHEAD_BYTES: u64 = size_of::<Head>() as u64 + 32;
-
     pub fn of(link: &Link) -> Self {
-        let url = link.url.as_str().as_bytes();
-        let expired_url = link.expired_url.as_ref().map_or("", |url| url.as_str()).as_bytes();
-        let head = Head {
+        let parts = Parts {
             link: link.id,
             expires_at_ms: link.expires_at_ms.unwrap_or(i64::MAX),
-            url_bytes: u32::try_from(url.len()).expect("a destination is at most 32,000 bytes"),
             status: link.redirect_status,
+            url: link.url.as_str().as_bytes(),
+            expired_url: link.expired_url.as_ref().map_or("", |url| url.as_str()).as_bytes(),
         };
-        // One exact allocation: the bytes are taken from both URLs as they are copied in.
-        let bytes = Joined { first: url, second: expired_url };
-        Target(ThinArc::from_header_and_iter(head, bytes))
+        parts.into()
     }
 
     /// What it answers at this moment.
     pub fn at(&self, now_ms: i64) -> Outcome<'_> {
-        let head = &self.0.header.header;
-        let (url, expired_url) = self.0.slice.split_at(head.url_bytes as usize);
-        if now_ms < head.expires_at_ms {
-            Outcome::Redirect { link: head.link, location: url, status: head.status }
+        let Parts { link, expires_at_ms, status, url, expired_url } = self.parts();
+        if now_ms < expires_at_ms {
+            Outcome::Redirect { link, location: url, status }
         } else if expired_url.is_empty() {
             Outcome::Gone
         } else {
-            Outcome::Expired { link: head.link, location: expired_url }
+            Outcome::Expired { link, location: expired_url }
         }
     }
 
-    /// The bytes of its URLs.
-    pub fn bytes(&self) -> u64 {
-        self.0.slice.len() as u64
+    pub fn parts(&self) -> Parts<'_> {
+        let (url, expired_url) = self.urls.split_at(self.url_len);
+        Parts { link: self.link, expires_at_ms: self.expires_at_ms, status: self.status, url, expired_url }
     }
 }
 
-/// Two slices, one after the other, of a known length together.
-struct Joined<'a> {
-    first: &'a [u8],
-    second: &'a [u8],
-}
-
-impl Iterator for Joined<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        if self.first.is_empty() {
-            std::mem::swap(&mut self.first, &mut self.second);
-        }
-        let (byte, rest) = self.first.split_first()?;
-        self.first = rest;
-        Some(*byte)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let len = self.first.len() + self.second.len();
-        (len, Some(len))
+impl From<Parts<'_>> for Target {
+    fn from(Parts { link, expires_at_ms, status, url, expired_url }: Parts<'_>) -> Self {
+        let mut urls = SmallVec::with_capacity(url.len() + expired_url.len());
+        urls.extend_from_slice(url);
+        urls.extend_from_slice(expired_url);
+        Target { link, expires_at_ms, status, url_len: url.len(), urls }
     }
 }
-
-impl ExactSizeIterator for Joined<'_> {}
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,17 @@
 //!   size, and what does not fit is read again.
 //! - While the store does not answer, what is cached is served past its time.
 //! - A change made here is seen by the next request: a read that was under way when the change was made is not kept.
+//!
+//! Links are kept in [`packed`], which is our own: an instance's memory is mostly this, and no crate we know comes near
+//! the bytes of the URLs. With `quick_cache`, which keeps the absences, a link took 131 bytes beside its URL: an entry
+//! in a table, and an allocation of its own with its counts. `moka`, `mini-moka` and `foyer` allocate for each link as
+//! well. `segcache` packs as we do, but takes all its memory at the start, has one owner even for reads, and drops what
+//! is past its time, which must be served here while the store fails.
+
+mod flights;
+mod packed;
 
 use std::{
-    collections::HashMap,
-    hash::BuildHasher,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,11 +23,14 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::Shared};
-use parking_lot::Mutex;
-use quick_cache::{Weighter, sync};
+use futures::FutureExt;
+use quick_cache::sync;
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle, time::timeout};
 
+use self::{
+    flights::{Flight, Flights},
+    packed::PackedLinks,
+};
 use super::target::Target;
 use crate::{
     key::{Domain, Key},
@@ -34,16 +44,13 @@ const LOADS_MAX: usize = 1024;
 const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// While the store does not answer, a stale link is believed this long before the store is asked again.
 const STALE_RETRY: Duration = Duration::from_secs(1);
-/// Locks for reads under way; a power of two.
-const FLIGHT_SHARDS: usize = 64;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone)]
 pub struct CacheSettings {
-    /// The most that cached links may take, in bytes, as counted by their URLs and [`Target::OVERHEAD_BYTES`].
+    /// The most memory that cached links may take, in bytes: their records, what is empty or dead between them, and the
+    /// tables that find them.
     pub max_bytes: u64,
-    /// About how many links that is: sizes the tables.
-    pub links_estimate: usize,
     pub ttl: Duration,
     /// The most keys of which it is remembered that they lead nowhere.
     pub absent_max: usize,
@@ -54,7 +61,6 @@ impl Default for CacheSettings {
     fn default() -> Self {
         CacheSettings {
             max_bytes: 256 << 20,
-            links_estimate: 1 << 20,
             ttl: Duration::from_secs(60),
             absent_max: 100_000,
             absent_ttl: Duration::from_secs(5),
@@ -73,38 +79,13 @@ pub enum ResolveError {
     Ended,
 }
 
-#[derive(Clone)]
-struct Cached {
-    target: Target,
-    fresh_until_ms: i64,
-}
-
-#[derive(Clone)]
-struct Weigh;
-
-impl Weighter<Key, Cached> for Weigh {
-    fn weight(&self, key: &Key, cached: &Cached) -> u64 {
-        let key_bytes = match key {
-            Key::Code(_) => 0,
-            Key::Alias(alias) => alias.as_str().len() as u64,
-        };
-        cached.target.bytes() + key_bytes + Target::OVERHEAD_BYTES + size_of::<(Key, Cached)>() as u64
-    }
-}
-
 type Loaded = Result<Option<Target>, ResolveError>;
-
-/// A read of the store under way.
-struct Flight {
-    loaded: Shared<futures::future::BoxFuture<'static, Loaded>>,
-    /// Set when the link was changed meanwhile.
-    superseded: Arc<AtomicBool>,
-}
 
 /// How full a cache is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     pub links: usize,
+    /// What the links take; see [`CacheSettings::max_bytes`].
     pub bytes: u64,
     pub bytes_max: u64,
     pub absent: usize,
@@ -115,10 +96,9 @@ pub struct Size {
 pub struct Cache {
     links: Arc<dyn Links>,
     settings: CacheSettings,
-    found: sync::Cache<Key, Cached, Weigh>,
+    found: PackedLinks,
     absent: sync::Cache<Key, i64>,
-    flights: Vec<Mutex<HashMap<Key, Flight>>>,
-    hasher: std::hash::RandomState,
+    flights: Flights,
     loads: Arc<Semaphore>,
     runtime: Handle,
 }
@@ -128,20 +108,19 @@ impl Cache {
     pub fn new(links: Arc<dyn Links>, settings: CacheSettings, runtime: Handle) -> Arc<Self> {
         Arc::new(Cache {
             links,
-            found: sync::Cache::with_weighter(settings.links_estimate, settings.max_bytes, Weigh),
+            found: PackedLinks::new(settings.max_bytes),
             absent: sync::Cache::new(settings.absent_max),
             settings,
-            flights: (0..FLIGHT_SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: std::hash::RandomState::new(),
+            flights: Flights::new(),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
             runtime,
         })
     }
 
-    /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never reads the store.
+    /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never
+    /// reads the store.
     pub fn fresh(&self, key: &Key, uptime_ms: i64) -> Option<Target> {
-        let cached = self.found.get(key)?;
-        (uptime_ms < cached.fresh_until_ms).then_some(cached.target)
+        self.found.fresh(key, uptime_ms)
     }
 
     /// Where a key leads at the moment, asking the store if need be. `None`: nowhere.
@@ -153,10 +132,10 @@ impl Cache {
             return Ok(None);
         }
         match self.load(key, uptime_ms).await {
-            Err(error) => match self.found.get(key) {
+            Err(error) => match self.found.stale(key) {
                 Some(stale) => {
                     metrics::redirect_stale();
-                    Ok(Some(stale.target))
+                    Ok(Some(stale))
                 }
                 None => Err(error),
             },
@@ -166,7 +145,7 @@ impl Cache {
 
     /// Forgets what is known of a key: it was changed.
     pub fn invalidate(&self, key: &Key) {
-        let mut flights = self.flights_of(key).lock();
+        let mut flights = self.flights.around(key);
         if let Some(flight) = flights.remove(key) {
             flight.superseded.store(true, Ordering::Relaxed);
         }
@@ -176,22 +155,19 @@ impl Cache {
 
     /// How full the cache is.
     pub fn size(&self) -> Size {
+        let (links, bytes) = self.found.size();
         Size {
-            links: self.found.len(),
-            bytes: self.found.weight(),
+            links,
+            bytes,
             bytes_max: self.settings.max_bytes,
             absent: self.absent.len(),
             absent_max: self.settings.absent_max,
         }
     }
 
-    fn flights_of(&self, key: &Key) -> &Mutex<HashMap<Key, Flight>> {
-        &self.flights[self.hasher.hash_one(key) as usize % FLIGHT_SHARDS]
-    }
-
     /// Joins the read of this key that is under way, or begins one.
     fn load(self: &Arc<Self>, key: &Key, uptime_ms: i64) -> impl Future<Output = Loaded> + use<> {
-        let mut flights = self.flights_of(key).lock();
+        let mut flights = self.flights.around(key);
         if let Some(flight) = flights.get(key) {
             return flight.loaded.clone();
         }
@@ -215,7 +191,7 @@ impl Cache {
         let ended_badly = {
             let (cache, key) = (Arc::clone(self), key.clone());
             move |_| {
-                cache.flights_of(&key).lock().remove(&key);
+                cache.flights.around(&key).remove(&key);
                 Err(ResolveError::Ended)
             }
         };
@@ -226,7 +202,7 @@ impl Cache {
 
     /// Ends a read: keeps what it found, unless the link was changed since it began.
     fn land(&self, key: &Key, loaded: &Loaded, superseded: &AtomicBool, uptime_ms: i64) {
-        let mut flights = self.flights_of(key).lock();
+        let mut flights = self.flights.around(key);
         // Changes are made under the same lock.
         if superseded.load(Ordering::Relaxed) {
             return;
@@ -235,7 +211,7 @@ impl Cache {
         match loaded {
             Ok(Some(target)) => {
                 let fresh_until_ms = uptime_ms.saturating_add(millis(self.settings.ttl));
-                self.found.insert(key.clone(), Cached { target: target.clone(), fresh_until_ms });
+                self.found.insert(key, target, fresh_until_ms);
                 self.absent.remove(key);
             }
             Ok(None) => {
@@ -243,12 +219,7 @@ impl Cache {
                 self.absent.insert(key.clone(), uptime_ms.saturating_add(millis(self.settings.absent_ttl)));
             }
             // While the store does not answer, what is cached is believed a little longer.
-            Err(_) => {
-                if let Some(Cached { target, .. }) = self.found.peek(key) {
-                    let fresh_until_ms = uptime_ms.saturating_add(millis(STALE_RETRY));
-                    self.found.insert(key.clone(), Cached { target, fresh_until_ms });
-                }
-            }
+            Err(_) => self.found.set_fresh_until(key, uptime_ms.saturating_add(millis(STALE_RETRY))),
         }
     }
 }

@@ -85,7 +85,7 @@ async fn a_read_outlives_whoever_began_it() {
 }
 
 /// Seen to fail when a stale link was not served, when a failure was taken for an absence, and when the store was asked
-/// each time.
+/// each time, as it is when a stale link is not believed a little longer.
 #[tokio::test]
 async fn while_the_store_fails_what_is_cached_is_served_past_its_time() {
     let (store, cache) = setup(CacheSettings::default());
@@ -164,8 +164,7 @@ async fn an_absence_is_believed_for_a_while() {
 /// Seen to fail when the bytes of links were not limited, and when the number of absences was not.
 #[tokio::test]
 async fn nothing_grows_without_a_limit() {
-    let settings =
-        CacheSettings { max_bytes: 100_000, links_estimate: 1_000, absent_max: 100, ..CacheSettings::default() };
+    let settings = CacheSettings { max_bytes: 100_000, absent_max: 100, ..CacheSettings::default() };
     let (store, cache) = setup(settings);
     for number in 0..5_000 {
         cache.resolve(&key(&format!("there{number}")), NOW_MS).await.unwrap();

@@ -1,7 +1,8 @@
 //! The front of the public port: answers keys itself, and hands everything else to the application behind it.
 //!
-//! A cached key is answered without a wait, a lock or a call to anybody: one look into the cache, one copy into the click
-//! log. Only what is not cached waits, for the store alone.
+//! A cached key is answered without a wait or a call to anybody: one look into the cache, under a lock that readers
+//! share and no change holds for long, and one copy into the click log. Only what is not cached waits, for the store
+//! alone.
 
 use std::{
     borrow::Cow,
