@@ -21,8 +21,9 @@ use crate::{
     allocator::{self, Allocator},
     api::{Api, RootTarget, auth::Authenticator},
     api_key,
-    backends::Backends,
+    backends::{self, Backends},
     clicks::Clicks,
+    copy,
     counting::CountingRuntime,
     data_dir::DataDir,
     drain::Drain,
@@ -34,17 +35,27 @@ use crate::{
         front::ClickHeaders,
     },
     server::{self, Shared},
-    settings::{ClicksUrl, Settings},
+    settings::{ClicksUrl, CopyArgs, Settings},
     shortener::Shortener,
-    store::Claims,
+    store::{Claims, Store, scylla::ScyllaStore},
 };
 
 /// Prepares the stores that the settings name, and nothing else.
 pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&settings.data_dir)?;
-    let backends = Backends::open(&settings, data_dir.path(), &CountingRuntime::start()?).await?;
-    backends.close().await?;
+    backends::migrate(&settings, data_dir.path()).await?;
     println!("{} is prepared", data_dir.path().display());
+    Ok(())
+}
+
+/// Copies an embedded link store into a keyspace, and says what was copied.
+pub async fn copy(settings: Settings, CopyArgs { from, to }: CopyArgs) -> anyhow::Result<()> {
+    let file = from.path(&settings.data_dir, backends::LINKS);
+    let (source, _held) = copy::source(&file).await?;
+    let destination = ScyllaStore::open(&settings.links.cql(&to)?).await?;
+    let report = copy::copy(&source, &destination).await?;
+    source.close().await;
+    println!("{report}");
     Ok(())
 }
 

@@ -30,6 +30,7 @@ enum Fault {
     CutOffAfter(u32),
     LoseAnswer(u32),
     LoseStatement(u32),
+    Delay(u32),
 }
 
 /// What becomes of one statement.
@@ -37,6 +38,7 @@ enum Fate {
     Sent,
     Unanswered,
     Unsent,
+    Late,
     Held,
 }
 
@@ -69,6 +71,25 @@ impl Faults {
         self.during(Fault::LoseStatement(number), work).await
     }
 
+    /// Does `work`, the `number`-th of whose statements (from 1) is on its way for as long as `meanwhile` takes.
+    pub async fn delay<T, M>(
+        &self,
+        number: u32,
+        work: impl Future<Output = T>,
+        meanwhile: impl Future<Output = M>,
+    ) -> (T, M) {
+        self.set(Fault::Delay(number));
+        let mut state = self.0.subscribe();
+        let meanwhile = async {
+            // The sender is our own.
+            state.wait_for(|state| state.shown).await.ok();
+            let outcome = meanwhile.await;
+            self.clear();
+            outcome
+        };
+        tokio::join!(work, meanwhile)
+    }
+
     async fn during<T>(&self, fault: Fault, work: impl Future<Output = T>) -> (T, bool) {
         self.set(fault);
         let outcome = work.await;
@@ -91,6 +112,10 @@ impl Faults {
         match self.begin() {
             Fate::Held => pending().await,
             Fate::Unsent => Err(lost()),
+            Fate::Late => {
+                self.0.subscribe().wait_for(|state| state.fault.is_none()).await.ok();
+                statement.await
+            }
             fate => {
                 let _under_way = UnderWay(self);
                 let answer = statement.await;
@@ -107,6 +132,7 @@ impl Faults {
                 Some(Fault::CutOffAfter(sent)) if state.begun > sent => Fate::Held,
                 Some(Fault::LoseAnswer(number)) if state.begun == number => Fate::Unanswered,
                 Some(Fault::LoseStatement(number)) if state.begun == number => Fate::Unsent,
+                Some(Fault::Delay(number)) if state.begun == number => Fate::Late,
                 _ => Fate::Sent,
             };
             state.shown |= !matches!(fate, Fate::Sent);

@@ -111,7 +111,8 @@ pub struct Cursor {
 /// an idempotency key.
 #[async_trait]
 pub trait Links: Send + Sync + 'static {
-    /// Makes a link. A generated code is written without a look: its id is the caller's alone. An alias and an external id are
+    /// Makes a link. A generated code is written without a look: its id is the caller's alone, and what becomes of an id that is in
+    /// use is not said. An alias and an external id are
     /// taken by one link at a time, whoever else tries at the same moment.
     async fn create(&self, creation: Creation) -> Result<Created, StoreError>;
 

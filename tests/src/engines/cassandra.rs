@@ -3,14 +3,21 @@
 use std::{
     env, fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context, Result};
 
 use super::{
-    Engine, Once, jars::jars, java::java, once, or_fail, ports::Port, probe, server::Server, watched_dir::WatchedDir,
+    Engine, Once,
+    jars::jars,
+    java::{java, keytool},
+    once, or_fail,
+    ports::Port,
+    probe,
+    server::Server,
+    watched_dir::WatchedDir,
 };
 
 /// Names a Cassandra or ScyllaDB that runs already: `host:port`.
@@ -32,6 +39,7 @@ struct Node {
     /// CQL's and the nodes' own, the same on every node.
     ports: Arc<[Port; 2]>,
     commit_log: CommitLog,
+    is_guarded: bool,
 }
 
 /// A node that a test owns.
@@ -73,8 +81,28 @@ impl Cassandra {
         let ports = or_fail(take_ports());
         [1, 2, 3].map(|last| {
             let address = Ipv4Addr::new(127, 0, 0, last);
-            or_fail(Self::start_node(Node { address, ports: Arc::clone(&ports), commit_log: CommitLog::Batch }))
+            or_fail(Self::start_node(Node {
+                address,
+                ports: Arc::clone(&ports),
+                commit_log: CommitLog::Batch,
+                is_guarded: false,
+            }))
         })
+    }
+
+    /// One node, with [`CommitLog::Batch`], that wants a password (the user `cassandra` has `cassandra`), and speaks TLS with whoever
+    /// begins it, under [its certificate](Self::certificate).
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_guarded() -> Self {
+        let node = |ports| Node { address: Ipv4Addr::LOCALHOST, ports, commit_log: CommitLog::Batch, is_guarded: true };
+        or_fail(take_ports().and_then(|ports| Self::start_node(node(ports))))
+    }
+
+    /// The certificate of a node that was [started guarded](Self::start_guarded), as a PEM file.
+    pub fn certificate(&self) -> PathBuf {
+        self.server.dir().join(CERTIFICATE)
     }
 
     /// What a client is told: `host:port`.
@@ -83,15 +111,19 @@ impl Cassandra {
     }
 
     fn try_start_with(commit_log: CommitLog) -> Result<Self> {
-        Self::start_node(Node { address: Ipv4Addr::LOCALHOST, ports: take_ports()?, commit_log })
+        Self::start_node(Node { address: Ipv4Addr::LOCALHOST, ports: take_ports()?, commit_log, is_guarded: false })
     }
 
     fn start_node(node: Node) -> Result<Self> {
         let (java, jars) = (java()?, jars("cassandra")?);
         let address = (node.address, node.ports[0].number()).into();
         let mut server = Server::new("Cassandra", WatchedDir::new("cassandra")?, address, speaks_cql);
-        fs::write(server.dir().join("cassandra.yaml"), yaml(&node, &server.data()))?;
+        let guard = if node.is_guarded { guard(server.dir()) } else { String::new() };
+        fs::write(server.dir().join("cassandra.yaml"), yaml(&node, &server.data()) + &guard)?;
         fs::create_dir(server.data())?;
+        if node.is_guarded {
+            make_certificate(&mut server, &java, node.address)?;
+        }
         let command = command(java, &jars, &server)?;
         server.start_by(command)?;
         Ok(Self { server, _ports: node.ports })
@@ -136,6 +168,39 @@ hints_directory: \"{data}/hints\"
 auto_snapshot: false
 "
     )
+}
+
+const KEYSTORE: &str = "keystore.p12";
+const CERTIFICATE: &str = "certificate.pem";
+
+/// The shortest that keytool takes is six characters.
+const KEYSTORE_PASSWORD: &str = "not-secret";
+
+/// TLS for whoever wants it: whether it is ready is asked without.
+fn guard(dir: &Path) -> String {
+    format!(
+        "authenticator: PasswordAuthenticator
+client_encryption_options:
+  enabled: true
+  optional: true
+  keystore: \"{}\"
+  keystore_password: {KEYSTORE_PASSWORD}
+",
+        dir.join(KEYSTORE).display()
+    )
+}
+
+fn make_certificate(server: &mut Server, java: &str, address: Ipv4Addr) -> Result<()> {
+    let [keystore, certificate] = [KEYSTORE, CERTIFICATE].map(|name| server.dir().join(name).display().to_string());
+    let keytool = keytool(java);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let store = ["-alias", "node", "-keystore", &keystore, "-storepass", KEYSTORE_PASSWORD];
+    let name = format!("san=ip:{address}");
+    let make = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=septet", "-ext", &name, "-storetype", "PKCS12"];
+    server.prepare(&words(&[&[keytool.as_str()], &make[..], &store[..]].concat()))?;
+    server.prepare(&words(
+        &[&[keytool.as_str()], &["-exportcert", "-rfc", "-file", &certificate][..], &store[..]].concat(),
+    ))
 }
 
 /// What Cassandra reaches into on Java 17, from its own `jvm17-server.options`.
@@ -192,6 +257,7 @@ fn command(java: String, jars: &Path, server: &Server) -> Result<Vec<String>> {
         concat!("-Dlogback.configurationFile=", env!("CARGO_MANIFEST_DIR"), "/engines/cassandra/logback.xml").into(),
         "-Dcassandra-foreground=yes".into(),
         "-Dcassandra.ring_delay_ms=2000".into(),
+        "-Dcassandra.superuser_setup_delay_ms=0".into(),
         "-Dcassandra.skip_wait_for_gossip_to_settle=0".into(),
     ]);
     command.extend(["-cp".into(), format!("{}/*", jars.display())]);

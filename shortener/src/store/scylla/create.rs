@@ -31,8 +31,8 @@ const LOOKS: [Duration; 6] = [
 /// What came of one attempt to make a link.
 #[derive(Debug)]
 pub(super) enum Made<'a> {
-    /// The link is there.
-    Made,
+    /// The link is there, by this attempt.
+    Now,
     /// It was there already, by an earlier attempt, and this is its row now.
     Before(Box<Row>),
     /// Another link has this name. These were taken meanwhile, and are still held.
@@ -72,7 +72,7 @@ impl ScyllaStore {
     async fn make_once(&self, link: &Link) -> Result<Created, StoreError> {
         let ours = Hold::new(link.id);
         match self.attempt(link, None, ours).await? {
-            Made::Made | Made::Before(_) => Ok(Created::Created),
+            Made::Now | Made::Before(_) => Ok(Created::Created),
             Made::Refused { name, newly } => {
                 self.let_go_of_ours(&newly, ours).await;
                 Ok(name.taken())
@@ -96,13 +96,13 @@ impl ScyllaStore {
         self.listing.enter(entry, link.revision).await?;
         let row = NewRow::of(link, entry.shard, idempotency_key, Some(ours.attempt));
         if let Answer::Applied = self.writer.make(row).await? {
-            return Ok(Made::Made);
+            return Ok(Made::Now);
         }
         let Some(row) = self.reader.row_serially(link.id).await? else {
             return Err(StoreError::Unavailable("a new link was not answered, and is not there so far".into()));
         };
         if row.is_by(ours.attempt) {
-            return Ok(Made::Made);
+            return Ok(Made::Now);
         }
         if row.is_void() {
             metrics::tidied("listing", self.listing.leave(entry, link.revision).await);

@@ -26,9 +26,9 @@
 //! **What got no answer** is read back serially, which completes or ends what was under way; each conditional write carries an
 //! [`Attempt`](attempt::Attempt) by which its writer knows it again. What is still unclear is [`StoreError::Unavailable`].
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
-use analytics::cql::{self, Cql, CqlError, CqlOptions, Migration, Schema};
+use analytics::cql::{self, Cql, CqlError, CqlOptions, Migrated, Migration, Schema, SchemaError};
 
 use async_trait::async_trait;
 
@@ -46,7 +46,9 @@ mod change;
 mod claims;
 mod create;
 mod fence;
+mod id_space;
 mod idempotency;
+mod import;
 mod links;
 mod listing;
 mod metrics;
@@ -57,6 +59,8 @@ mod row;
 mod taking;
 mod values;
 mod writer;
+
+pub use import::{CopiedUpTo, Destination, Imported, ShardsInOrder};
 
 /// The timestamp of the first write of a link with a generated code, in microseconds: before any that a cluster gives, so that whatever comes later
 /// wins. A listing's entries carry their link's revision as timestamp, for the same reason.
@@ -69,8 +73,33 @@ const SCHEMA: Schema = Schema {
 };
 
 /// Makes the keyspace and its tables, or brings them up to date.
-pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<(), CqlError> {
+pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<Migrated, SchemaError> {
     cql::migrate(options, replication_factor, SCHEMA).await
+}
+
+/// Why a link store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error("the id space of the link store cannot be told: {0}")]
+    IdSpace(StoreError),
+}
+
+impl From<CqlError> for OpenError {
+    fn from(error: CqlError) -> Self {
+        OpenError::Schema(error.into())
+    }
+}
+
+impl OpenError {
+    /// Whether the same may turn out well later, without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            OpenError::Schema(error) => error.is_transient(),
+            OpenError::IdSpace(error) => matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded),
+        }
+    }
 }
 
 /// The link store in a keyspace of its own, or one that it shares.
@@ -83,22 +112,44 @@ pub struct ScyllaStore {
     names: names::Names,
     records: idempotency::Records,
     listing: listing::Listing,
+    claims: claims::Table,
+    id_space: id_space::Table,
+    api_keys: api_keys::Table,
 }
 
 impl ScyllaStore {
-    /// Opens a keyspace that was [migrated](migrate).
-    pub async fn open(options: &CqlOptions) -> Result<Self, CqlError> {
+    /// Opens a keyspace that was [migrated](migrate). Links are found by their codes once an id space is pinned, now or earlier.
+    ///
+    /// # Errors
+    /// A sentence for a person; [`OpenError::is_transient`] tells whether to try again.
+    pub async fn open(options: &CqlOptions) -> Result<Self, OpenError> {
         metrics::describe();
         let cql = Arc::new(Cql::connect(options).await?);
+        cql::check(&cql, SCHEMA).await?;
+        let id_space = id_space::Table::prepare(&cql).await?;
+        let pinned = id_space.pinned().await.map_err(OpenError::IdSpace)?;
         Ok(ScyllaStore {
-            codec: OnceLock::new(),
+            codec: pinned.map_or_else(OnceLock::new, |id_space| OnceLock::from(Codec::new(&id_space))),
             reader: links::Reader::prepare(&cql).await?,
             writer: writer::Writer::prepare(&cql).await?,
             names: names::Names::prepare(&cql).await?,
             records: idempotency::Records::prepare(&cql).await?,
             listing: listing::Listing::prepare(&cql).await?,
+            claims: claims::Table::prepare(&cql).await?,
+            id_space,
+            api_keys: api_keys::Table::prepare(&cql).await?,
             cql,
         })
+    }
+
+    /// The session, for what the process says of it at its start: [`cql::durability()`].
+    pub fn cql(&self) -> &Cql {
+        &self.cql
+    }
+
+    /// The session, for whoever shows what it counts ([`cql::show`]) while it is there.
+    pub fn session(&self) -> Weak<Cql> {
+        Arc::downgrade(&self.cql)
     }
 
     /// What tests may do to its session.
@@ -139,7 +190,7 @@ impl Links for ScyllaStore {
     }
 
     async fn count(&self, archived: Archived) -> Result<u64, StoreError> {
-        self.listing.count(archived).await
+        self.count_links(archived).await
     }
 
     async fn replace(&self, before: &Link, after: &Link) -> Result<Replaced, StoreError> {
@@ -158,8 +209,10 @@ impl Store for ScyllaStore {
         std::future::pending().await
     }
 
-    /// Nothing is under way that nobody waits for; connections end with the session.
-    async fn close(&self) {}
+    /// Only repairs of the listing are under way without anybody who waits for them; connections end with the session.
+    async fn close(&self) {
+        self.listing.close().await;
+    }
 }
 
 /// What an error of the cluster means to the caller.

@@ -46,8 +46,16 @@ impl<'a> Name<'a> {
         link.external_id.as_ref().map(Name::ExternalId).into_iter().chain(alias).collect()
     }
 
+    /// What it reads.
+    pub fn as_str(&self) -> &'a str {
+        match self {
+            Name::Alias(_, alias) => alias.as_str(),
+            Name::ExternalId(external_id) => external_id.as_str(),
+        }
+    }
+
     /// Its row's key: kind, domain, name.
-    fn key(&self) -> (&'static str, &'a str, &'a str) {
+    pub fn key(&self) -> (&'static str, &'a str, &'a str) {
         match self {
             Name::Alias(domain, alias) => ("alias", domain.as_str(), alias.as_str()),
             Name::ExternalId(external_id) => ("external_id", "", external_id.as_str()),

@@ -55,8 +55,8 @@ impl ScyllaStore {
         let begun = self.begun(link, record)?;
         let ours = Hold::new(begun.id);
         match self.attempt(&begun, Some(&idempotency.key), ours).await? {
-            Made::Made if own => Ok(Some(Created::Created)),
-            Made::Made => Ok(Some(Created::Replayed(Some(Box::new(begun))))),
+            Made::Now if own => Ok(Some(Created::Created)),
+            Made::Now => Ok(Some(Created::Replayed(Some(Box::new(begun))))),
             Made::Before(row) if own && !row.is_void() => Ok(Some(Created::Created)),
             Made::Before(row) => replayed(*row).map(Some),
             Made::Refused { name, newly } => self.refuse(&begun, idempotency, name, newly, ours).await.map(Some),

@@ -1,21 +1,22 @@
 //! Settings: a flag and an environment variable of one name for each, read once, checked before anything starts.
 
-use std::{
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+mod links;
+#[cfg(test)]
+mod tests;
+mod urls;
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use actix_http::header::HeaderName;
+use analytics::cql::CqlUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use token_service::{
-    client::ServiceUrl,
-    secret::{Secret, SecretError},
-};
+use token_service::secret::{Secret, SecretError};
 
+pub use self::{
+    links::LinksSettings,
+    urls::{ClicksUrl, LeasesUrl, LinksUrl, SqliteUrl},
+};
 use crate::destination::{Destination, Home};
 
 /// The most that any time in the settings may be, in milliseconds.
@@ -36,12 +37,26 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Serve redirects and the API (the default)
     Serve,
     /// Prepare the stores that the settings name, and exit
     Migrate,
+    /// Copy an embedded link store into a keyspace of ScyllaDB or Cassandra, and exit; a copy that was cut off goes on
+    Copy(CopyArgs),
+}
+
+/// What to copy.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CopyArgs {
+    /// The link store to read: `sqlite:` (the one in the data directory) or `sqlite:FILE`; nobody may serve from it meanwhile
+    #[arg(long, env = "SEPTET_FROM", default_value = "sqlite:", value_name = "URL")]
+    pub from: SqliteUrl,
+
+    /// The keyspace to write, prepared by `migrate`; --links-password and the like are its own
+    #[arg(long, env = "SEPTET_TO", value_name = "URL")]
+    pub to: CqlUrl,
 }
 
 /// How Septet is to run.
@@ -64,9 +79,8 @@ pub struct Settings {
     #[arg(long, env = "SEPTET_DATA_DIR", default_value = "./septet-data", value_name = "DIR", global = true)]
     pub data_dir: PathBuf,
 
-    /// The link store: `sqlite:` (a file in the data directory) or `sqlite:FILE`
-    #[arg(long, env = "SEPTET_LINKS", default_value = "sqlite:", value_name = "URL", global = true)]
-    pub links: SqliteUrl,
+    #[command(flatten)]
+    pub links: LinksSettings,
 
     /// Where blocks of ids are leased: `sqlite:`, `sqlite:FILE`, or the base URLs of a token service, separated by commas:
     /// `http://tokens-1:8081,http://tokens-2:8081`
@@ -179,88 +193,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A SQLite file: the one in the data directory, or one of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SqliteUrl(Option<PathBuf>);
-
-impl SqliteUrl {
-    /// The file's path; `name` is what it is called in the data directory.
-    pub fn path(&self, data_dir: &Path, name: &str) -> PathBuf {
-        self.0.clone().unwrap_or_else(|| data_dir.join(name))
-    }
-}
-
-impl FromStr for SqliteUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<Self, String> {
-        match url.split_once(':') {
-            Some(("sqlite", "")) => Ok(SqliteUrl(None)),
-            Some(("sqlite", path)) => Ok(SqliteUrl(Some(path.strip_prefix("//").unwrap_or(path).into()))),
-            _ => Err(unknown_scheme(url, &["sqlite:", "sqlite:FILE"])),
-        }
-    }
-}
-
-/// Where blocks of ids are leased.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LeasesUrl {
-    Sqlite(SqliteUrl),
-    /// The base URLs of one token service: at least one.
-    TokenService(Vec<ServiceUrl>),
-}
-
-impl FromStr for LeasesUrl {
-    type Err = String;
-
-    fn from_str(given: &str) -> Result<Self, String> {
-        let schemes: Vec<_> =
-            given.split(',').map(|url| url.split_once(':').map_or(url, |(scheme, _)| scheme)).collect();
-        let of_service = |scheme: &&str| matches!(*scheme, "http" | "https");
-        match (schemes.iter().any(of_service), schemes.iter().all(of_service)) {
-            (true, true) => {
-                // By its number, as somebody may have put a password into it.
-                let parsed =
-                    |(index, url)| ServiceUrl::parse(url).map_err(|error| format!("URL {} {error}", index + 1));
-                let urls = given.split(',').enumerate().map(parsed);
-                urls.collect::<Result<_, _>>().map(LeasesUrl::TokenService)
-            }
-            (true, false) => Err(format!(
-                "these are of different kinds; give sqlite: alone, or base URLs of one token service: {LEASES_HTTP}"
-            )),
-            (false, _) if schemes[0] == "sqlite" => given.parse().map(LeasesUrl::Sqlite),
-            (false, _) => Err(unknown_scheme(given, &["sqlite:", "sqlite:FILE", LEASES_HTTP])),
-        }
-    }
-}
-
-/// How base URLs of a token service are written.
-const LEASES_HTTP: &str = "http://HOST:PORT,http://HOST:PORT (or https://)";
-
-/// Where clicks go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClicksUrl {
-    Local,
-    None,
-}
-
-impl FromStr for ClicksUrl {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<Self, String> {
-        match url {
-            "local:" => Ok(ClicksUrl::Local),
-            "none:" => Ok(ClicksUrl::None),
-            _ => Err(unknown_scheme(url, &["local:", "none:"])),
-        }
-    }
-}
-
-fn unknown_scheme(url: &str, known: &[&str]) -> String {
-    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
-    format!("this build has no backend for {scheme:?}; it has {}", known.join(" and "))
-}
-
 fn home(given: &str) -> Result<Home, String> {
     Home::parse(given).map_err(|error| error.to_string())
 }
@@ -283,6 +215,8 @@ pub enum SettingError {
     ApiKey,
     #[error("--api-key-file {path} cannot be read: {source}")]
     ApiKeyFile { path: String, source: std::io::Error },
+    #[error("--links-password-file {path} cannot be read: {source}")]
+    LinksPasswordFile { path: String, source: std::io::Error },
     #[error("--token-service-secret {0}")]
     TokenServiceSecret(SecretError),
     #[error("--token-service-secret-file: {0}")]
@@ -335,91 +269,5 @@ impl Settings {
     /// How long one step of stopping may take.
     pub fn stop_timeout(&self) -> Duration {
         Duration::from_millis(self.stop_timeout_ms)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn parse(args: &[&str]) -> Result<Settings, clap::Error> {
-        Cli::try_parse_from([&["septet"], args].concat()).map(|cli| cli.settings)
-    }
-
-    #[test]
-    fn every_flag_has_a_variable_of_its_name() {
-        Cli::command().debug_assert();
-        for arg in Cli::command().get_arguments() {
-            let Some(long) = arg.get_long() else { continue };
-            let variable = format!("SEPTET_{}", long.replace('-', "_").to_uppercase());
-            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{long}");
-        }
-    }
-
-    #[test]
-    fn flags_go_before_and_after_the_command() {
-        for args in [&["--listen", "127.0.0.1:1", "migrate"], &["migrate", "--listen", "127.0.0.1:1"]] {
-            assert_eq!(parse(args).unwrap().listen.port(), 1);
-        }
-    }
-
-    #[test]
-    fn a_bad_setting_is_named() {
-        for (args, words) in [
-            (["--links", "mongodb://x"], ["--links", "\"mongodb\"", "sqlite:"]),
-            (["--leases", "mysql://x/y"], ["--leases", "\"mysql\"", "http://HOST:PORT"]),
-            (["--leases", "tokens-1:8081"], ["--leases", "sqlite:FILE", "http://HOST:PORT"]),
-            (["--leases", "http://a,sqlite:"], ["--leases", "different kinds", "http://HOST:PORT"]),
-            (["--leases", "sqlite:x,http://a"], ["--leases", "different kinds", "sqlite:"]),
-            (["--leases", "http://a,,http://b"], ["--leases", "different kinds", "http://HOST:PORT"]),
-            (["--leases", "http://a,http://"], ["--leases", "URL 2", "http://HOST:PORT"]),
-            (["--leases", "http://u:p@a"], ["--leases", "password", "secret"]),
-            (["--clicks", "kafka://x:9092/t"], ["--clicks", "\"kafka\"", "local:"]),
-            (["--public-url", "localhost"], ["--public-url", "http://", "https://"]),
-            (["--listen", "8080"], ["--listen", "8080", "invalid"]),
-            (["--trusted-proxies", "10.0.0.0/64"], ["--trusted-proxies", "10.0.0.0/64", "network"]),
-        ] {
-            let message = parse(&args).unwrap_err().to_string();
-            assert!(words.iter().all(|word| message.contains(word)), "{message}");
-        }
-    }
-
-    #[test]
-    fn leases_come_from_a_file_or_from_a_token_service() {
-        let leases = |given: &str| parse(&["--leases", given]).unwrap().leases;
-        assert_eq!(parse(&[]).unwrap().leases, LeasesUrl::Sqlite(SqliteUrl(None)));
-        assert_eq!(leases("sqlite:a,b.db"), LeasesUrl::Sqlite(SqliteUrl(Some("a,b.db".into()))));
-        let LeasesUrl::TokenService(urls) = leases("http://a:8081,https://b/tokens") else { panic!("a token service") };
-        assert_eq!(urls.iter().map(ToString::to_string).collect::<Vec<_>>(), ["http://a:8081/", "https://b/tokens"]);
-    }
-
-    /// Seen to fail when the file was not read.
-    #[test]
-    fn the_token_service_s_secret_is_long_enough_and_may_be_in_a_file() {
-        assert!(parse(&[]).unwrap().token_service_secret().unwrap().is_none());
-        let with = |secret: &str| parse(&["--token-service-secret", secret]).unwrap().token_service_secret();
-        assert_eq!(with(&"s".repeat(24)).unwrap().unwrap().expose(), "s".repeat(24));
-        let said = with("short-secret").unwrap_err().to_string();
-        assert!(said.contains("--token-service-secret must be 24") && !said.contains("short-secret"), "{said}");
-
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let path = file.path().to_str().unwrap();
-        let from_file = || parse(&["--token-service-secret-file", path]).unwrap().token_service_secret();
-        let said = from_file().unwrap_err().to_string();
-        assert!(said.contains("--token-service-secret-file") && said.contains("24"), "{said}");
-        std::fs::write(path, format!("{}\n", "f".repeat(24))).unwrap();
-        assert_eq!(from_file().unwrap().unwrap().expose(), "f".repeat(24));
-        assert!(parse(&["--token-service-secret-file", path, "--token-service-secret", "x"]).is_err());
-    }
-
-    #[test]
-    fn an_api_key_is_long_enough_to_be_one() {
-        let with = |key: &str| parse(&["--api-key", key]).unwrap().api_key();
-        assert!(with(&"k".repeat(24)).unwrap().is_some());
-        for key in ["", "short", &"k".repeat(23), &"ü".repeat(24), "0123456789 0123456789 0123456789"] {
-            assert!(with(key).is_err(), "{key}");
-        }
     }
 }

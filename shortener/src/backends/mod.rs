@@ -14,11 +14,13 @@ use crate::{
     counting::CountingRuntime,
     id_space,
     settings::{LeasesUrl, Settings},
-    store::{Claims, Store, sqlite::SqliteStore},
+    store::Store,
 };
 
+mod links;
+
 /// The embedded databases' names in the data directory.
-const LINKS: &str = "links.db";
+pub const LINKS: &str = "links.db";
 const LEASES: &str = "leases.db";
 const ANALYTICS: &str = "analytics.db";
 
@@ -33,15 +35,15 @@ pub struct Backends {
 impl Backends {
     /// Opens what the settings name. Dropped half-way, it leaves nothing half done.
     pub async fn open(settings: &Settings, data_dir: &Path, counting: &CountingRuntime) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(&settings.links.path(data_dir, LINKS)).await?;
+        let store = links::open(&settings.links, data_dir).await?;
         let pinned = store.id_space().await?.as_ref().map(IdSpace::fingerprint);
         let leases = open_leases(settings, data_dir, pinned).await?;
-        let id_space = id_space::settle(&store, &*leases).await?;
+        let id_space = id_space::settle(&*store, &*leases).await?;
         // On the counting runtime, so that the thread which writes is one of it.
         let analytics = settings.analytics.path(data_dir, ANALYTICS);
         let rollups = counting.handle().spawn(async move { SqliteRollups::open(&analytics).await }).await??;
         let codec = Arc::new(Codec::new(&id_space));
-        Ok(Backends { leases, store: Arc::new(store), rollups: Arc::new(rollups), codec })
+        Ok(Backends { leases, store, rollups: Arc::new(rollups), codec })
     }
 
     /// Ends what was begun, so that each store is whole without its log.
@@ -51,6 +53,16 @@ impl Backends {
         self.rollups.close().await;
         Ok(())
     }
+}
+
+/// Prepares what the settings name, and says so for each of it.
+pub async fn migrate(settings: &Settings, data_dir: &Path) -> anyhow::Result<()> {
+    links::migrate(&settings.links, data_dir).await?;
+    if let LeasesUrl::Sqlite(_) = &settings.leases {
+        open_leases(settings, data_dir, None).await?.close().await;
+    }
+    SqliteRollups::open(&settings.analytics.path(data_dir, ANALYTICS)).await?.close().await;
+    Ok(())
 }
 
 async fn open_leases(

@@ -1,0 +1,92 @@
+//! The link store that the settings name.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use analytics::cql::{self, CqlOptions, CqlUrl};
+use tokio::time::{Instant, sleep};
+
+use super::LINKS;
+use crate::{
+    backoff::Backoff,
+    outage::Outage,
+    settings::{LinksSettings, LinksUrl},
+    store::{
+        Store, guard,
+        scylla::{self, ScyllaStore},
+        sqlite::SqliteStore,
+    },
+};
+
+/// A start asks a cluster again after this long, and then less and less often.
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(200);
+/// The longest it waits before it asks again.
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// How often what the driver counts is shown.
+const SHOWN_EVERY: Duration = Duration::from_secs(2);
+
+/// Opens the link store; one across a network stands behind guards.
+///
+/// # Errors
+/// A sentence for a person. A cluster that does not answer is no error: it is waited for; drop the call to give up.
+pub async fn open(settings: &LinksSettings, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    match &settings.url {
+        LinksUrl::Sqlite(url) => Ok(Arc::new(SqliteStore::open(&url.path(data_dir, LINKS)).await?)),
+        LinksUrl::Scylla(url) => {
+            let store = first_answer(&settings.cql(url)?).await?;
+            Ok(Arc::new(guard::around(store, &settings.guard())))
+        }
+    }
+}
+
+/// Prepares the link store, and says what was done.
+pub async fn migrate(settings: &LinksSettings, data_dir: &Path) -> anyhow::Result<()> {
+    match &settings.url {
+        LinksUrl::Sqlite(_) => open(settings, data_dir).await?.close().await,
+        LinksUrl::Scylla(url) => migrate_keyspace(settings, url).await?,
+    }
+    Ok(())
+}
+
+async fn migrate_keyspace(settings: &LinksSettings, url: &CqlUrl) -> anyhow::Result<()> {
+    let options = settings.cql(url)?;
+    println!("{}", scylla::migrate(&options, settings.replication_factor).await?);
+    println!("{}", cql::durability(ScyllaStore::open(&options).await?.cql()).await?);
+    Ok(())
+}
+
+/// The store in a cluster, asked for until it answers.
+async fn first_answer(options: &CqlOptions) -> anyhow::Result<ScyllaStore> {
+    let mut backoff = Backoff::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
+    let mut outage = Outage::default();
+    loop {
+        match ScyllaStore::open(options).await {
+            Ok(store) => {
+                if let Some(over) = outage.answered(Instant::now()) {
+                    tracing::info!(waited_ms = over.lasted.as_millis() as u64, "the link store answers");
+                }
+                cql::durability(store.cql()).await?.announce();
+                show(&store);
+                return Ok(store);
+            }
+            Err(error) if error.is_transient() => {
+                if let Some(attempts) = outage.failed(Instant::now()) {
+                    tracing::warn!(%error, attempts, "the link store does not answer; the start waits for it");
+                }
+                sleep(backoff.pause()).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Shows what the driver counts, for as long as there is a session.
+fn show(store: &ScyllaStore) {
+    let session = store.session();
+    tokio::spawn(async move {
+        while let Some(cql) = session.upgrade() {
+            cql::show(&cql);
+            drop(cql);
+            sleep(SHOWN_EVERY).await;
+        }
+    });
+}
