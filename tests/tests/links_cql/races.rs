@@ -19,7 +19,11 @@ use crate::{
 const INSTANCES: usize = 3;
 
 async fn instances(keyspace: &Keyspace) -> Vec<Arc<ScyllaStore>> {
-    join_all((0..INSTANCES).map(|_| keyspace.instance())).await
+    let mut instances = Vec::new();
+    for _ in 0..INSTANCES {
+        instances.push(keyspace.instance().await);
+    }
+    instances
 }
 
 /// Seen to fail when an alias was taken from whoever held it without a look.
@@ -48,8 +52,8 @@ async fn of_many_instances_that_want_an_alias_one_gets_it() {
 
 /// Tasks give few names to few links, to and fro, delete links and make others.
 ///
-/// Seen to fail when a name was let go that another attempt of the link had taken over, when an old name was let go whoever held it, and
-/// when an attempt was not ended before its name was taken.
+/// Seen to fail when a name was taken from whoever held it without a look, when an old name was let go before the change was written, and when a
+/// link was written before its names were taken.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn names_go_to_and_fro_and_each_has_one_link() {
@@ -138,7 +142,7 @@ async fn rows(keyspace: &Keyspace) -> Vec<Left> {
     .collect()
 }
 
-/// Seen to fail when a change was written whatever there was.
+/// Seen to fail when a change was written to whatever revision there was.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn what_is_changed_and_deleted_at_once_is_gone() {

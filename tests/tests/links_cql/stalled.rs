@@ -72,7 +72,7 @@ async fn stall_each(
     stream::iter(chains).buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
-/// Seen to fail when a name was taken without ending the attempt that held it, and when a creation wrote whatever row there was.
+/// Seen to fail when a name was taken without ending the attempt that held it.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn whoever_goes_on_after_others_took_the_names_writes_nothing_wrong() {

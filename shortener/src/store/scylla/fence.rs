@@ -35,24 +35,31 @@ pub(super) enum Standing {
 impl ScyllaStore {
     /// Waits until another's hold has come to something or to nothing. Who takes too long is ended: a link's revision is raised, and where there is
     /// no link, a void row keeps it from coming into being.
+    ///
+    /// Looks are plain reads as long as they only wait: a serial one would get in the way of the very write that it waits for.
     pub(super) async fn outlast(&self, name: &Name<'_>, hold: Hold) -> Result<Standing, StoreError> {
+        for pause in PATIENCE {
+            match self.reader.row(hold.id).await? {
+                Some(row) if row.has(name) => return Ok(Standing::Has),
+                Some(row) if row.is_void() => return Ok(Standing::Past),
+                _ => sleep(pause).await,
+            }
+            if self.names.holder(name).await? != Some(hold) {
+                return Ok(Standing::Gone);
+            }
+        }
+        self.end(name, hold).await
+    }
+
+    /// Ends the attempt that holds a name, unless its link has the name by now.
+    async fn end(&self, name: &Name<'_>, hold: Hold) -> Result<Standing, StoreError> {
         let mut row = self.reader.row_serially(hold.id).await?;
         let base = row.as_ref().map(|row| row.revision);
-        let mut patience = PATIENCE.into_iter();
-        for _ in 0..PATIENCE.len() + FENCES_MAX as usize {
+        for _ in 0..FENCES_MAX {
             match &row {
                 Some(row) if row.has(name) => return Ok(Standing::Has),
                 Some(row) if row.is_void() || base != Some(row.revision) => return Ok(Standing::Past),
-                _ => {}
-            }
-            match patience.next() {
-                Some(pause) => {
-                    sleep(pause).await;
-                    if self.names.holder(name).await? != Some(hold) {
-                        return Ok(Standing::Gone);
-                    }
-                }
-                None => self.fence(hold, row.as_ref()).await?,
+                _ => self.fence(hold, row.as_ref()).await?,
             }
             row = self.reader.row_serially(hold.id).await?;
         }
