@@ -10,7 +10,15 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    Engine, Once, jars::jars, java::java, once, or_fail, ports::Port, probe, server::Server, watched_dir::WatchedDir,
+    Engine, Once,
+    jars::jars,
+    java::java,
+    network::{HOSTS, Network},
+    once, or_fail,
+    ports::Port,
+    probe,
+    server::Server,
+    watched_dir::WatchedDir,
 };
 
 /// Names a Cassandra or ScyllaDB that runs already: `host:port`.
@@ -29,6 +37,10 @@ pub enum CommitLog {
 #[derive(Debug, Clone)]
 struct Node {
     address: Ipv4Addr,
+    /// The node that the others ask for the rest of the cluster: the first one.
+    seed: Ipv4Addr,
+    /// What its command is run by: a machine of its own, or nothing.
+    runner: Vec<String>,
     /// CQL's and the nodes' own, the same on every node.
     ports: Arc<[Port; 2]>,
     commit_log: CommitLog,
@@ -70,10 +82,23 @@ impl Cassandra {
     /// # Panics
     /// When one of them does not start.
     pub fn start_three() -> [Self; 3] {
+        Self::start_nodes([1, 2, 3].map(|last| Ipv4Addr::new(127, 0, 0, last)), |_| Vec::new())
+    }
+
+    /// As [`start_three`](Self::start_three), each on a host of `network`.
+    ///
+    /// # Panics
+    /// When one of them does not start.
+    pub fn start_three_in(network: &Network) -> [Self; HOSTS] {
+        Self::start_nodes(Network::ALL.map(|host| network.address(host)), |host| network.runner(host))
+    }
+
+    fn start_nodes(addresses: [Ipv4Addr; 3], runner: impl Fn(usize) -> Vec<String>) -> [Self; 3] {
         let ports = or_fail(take_ports());
-        [1, 2, 3].map(|last| {
-            let address = Ipv4Addr::new(127, 0, 0, last);
-            or_fail(Self::start_node(Node { address, ports: Arc::clone(&ports), commit_log: CommitLog::Batch }))
+        [0, 1, 2].map(|index| {
+            let (address, seed, ports) = (addresses[index], addresses[0], Arc::clone(&ports));
+            let node = Node { address, seed, runner: runner(index), ports, commit_log: CommitLog::Batch };
+            or_fail(Self::start_node(node))
         })
     }
 
@@ -83,7 +108,8 @@ impl Cassandra {
     }
 
     fn try_start_with(commit_log: CommitLog) -> Result<Self> {
-        Self::start_node(Node { address: Ipv4Addr::LOCALHOST, ports: take_ports()?, commit_log })
+        let (address, ports) = (Ipv4Addr::LOCALHOST, take_ports()?);
+        Self::start_node(Node { address, seed: address, runner: Vec::new(), ports, commit_log })
     }
 
     fn start_node(node: Node) -> Result<Self> {
@@ -93,7 +119,7 @@ impl Cassandra {
         fs::write(server.dir().join("cassandra.yaml"), yaml(&node, &server.data()))?;
         fs::create_dir(server.data())?;
         let command = command(java, &jars, &server)?;
-        server.start_by(command)?;
+        server.start_by([node.runner, command].concat())?;
         Ok(Self { server, _ports: node.ports })
     }
 }
@@ -104,7 +130,7 @@ fn take_ports() -> Result<Arc<[Port; 2]>> {
 
 fn yaml(node: &Node, data: &Path) -> String {
     let [cql, storage] = node.ports.each_ref().map(Port::number);
-    let (address, data) = (node.address, data.display());
+    let (address, seed, data) = (node.address, node.seed, data.display());
     let commit_log = match node.commit_log {
         CommitLog::Batch => "commitlog_sync: batch",
         CommitLog::Periodic => "commitlog_sync: periodic\ncommitlog_sync_period: 10s",
@@ -124,7 +150,7 @@ concurrent_writes: 8
 endpoint_snitch: SimpleSnitch
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
-    parameters: [{{seeds: \"127.0.0.1:{storage}\"}}]
+    parameters: [{{seeds: \"{seed}:{storage}\"}}]
 listen_address: {address}
 rpc_address: {address}
 storage_port: {storage}
