@@ -15,14 +15,11 @@ use anyhow::{Context, Result, ensure};
 /// How many hosts there are.
 pub const HOSTS: usize = 3;
 
-/// Removes the namespaces `$@`, and what is in them, once its standard input ends. One that is still in use is tried again.
+/// Removes the namespaces `$@`, and what is in them, once its standard input ends.
 const WATCHER: &str = r#"
 trap '' HUP INT QUIT TERM
 while read -r line; do :; done
-for name; do
-  tries=0
-  while ip netns del "$name" && tries=$((tries + 1)) && [ "$tries" -lt 100 ] && ip netns list | grep -q "^$name"; do sleep 0.1; done
-done
+for name; do ip netns del "$name"; done
 "#;
 
 /// Three hosts, and a switch between them that this machine is connected to as well. Removed when dropped.
