@@ -23,6 +23,7 @@ use crate::{
     api_key,
     backends::{self, Backends},
     clicks::Clicks,
+    copy,
     counting::CountingRuntime,
     data_dir::DataDir,
     drain::Drain,
@@ -34,9 +35,9 @@ use crate::{
         front::ClickHeaders,
     },
     server::{self, Shared},
-    settings::{ClicksUrl, Settings},
+    settings::{ClicksUrl, CopyArgs, Settings},
     shortener::Shortener,
-    store::Claims,
+    store::{Claims, Store, scylla::ScyllaStore},
 };
 
 /// Prepares the stores that the settings name, and nothing else.
@@ -44,6 +45,17 @@ pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&settings.data_dir)?;
     backends::migrate(&settings, data_dir.path()).await?;
     println!("{} is prepared", data_dir.path().display());
+    Ok(())
+}
+
+/// Copies an embedded link store into a keyspace, and says what was copied.
+pub async fn copy(settings: Settings, CopyArgs { from, to }: CopyArgs) -> anyhow::Result<()> {
+    let file = from.path(&settings.data_dir, backends::LINKS);
+    let (source, _held) = copy::source(&file).await?;
+    let destination = ScyllaStore::open(&settings.links.cql(&to)?).await?;
+    let report = copy::copy(&source, &destination).await?;
+    source.close().await;
+    println!("{report}");
     Ok(())
 }
 

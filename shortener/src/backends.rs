@@ -15,14 +15,14 @@ use crate::{
     id_space,
     settings::{LeasesUrl, LinksUrl, Settings},
     store::{
-        Store,
+        Store, guard,
         scylla::{self, ScyllaStore},
         sqlite::SqliteStore,
     },
 };
 
 /// The embedded databases' names in the data directory.
-const LINKS: &str = "links.db";
+pub const LINKS: &str = "links.db";
 const LEASES: &str = "leases.db";
 const ANALYTICS: &str = "analytics.db";
 
@@ -73,7 +73,10 @@ pub async fn migrate(settings: &Settings, data_dir: &Path) -> anyhow::Result<()>
 async fn open_links(settings: &Settings, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match &settings.links.url {
         LinksUrl::Sqlite(url) => Arc::new(SqliteStore::open(&url.path(data_dir, LINKS)).await?),
-        LinksUrl::Scylla(url) => Arc::new(ScyllaStore::open(&settings.links.cql(url)?).await?),
+        LinksUrl::Scylla(url) => {
+            let store = ScyllaStore::open(&settings.links.cql(url)?).await?;
+            Arc::new(guard::around(store, &settings.links.guard()))
+        }
     })
 }
 

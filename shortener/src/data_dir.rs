@@ -11,9 +11,7 @@ use rustix::{
     fs::{FlockOperation, Mode, flock},
     process::umask,
 };
-
-/// The file that is locked while a process uses the directory.
-const LOCK: &str = "lock";
+use token_service::sqlite::DIRECTORY_LOCK;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +37,19 @@ impl DataDir {
         // Whatever is made from here on is for this user alone, also in a directory that others may read.
         umask(Mode::from_raw_mode(0o077));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(io)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(path.join(DIRECTORY_LOCK)).map_err(io)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DataDirError::InUse { path: name() }),
             Err(error) => Err(io(error.into())),
         }
+    }
+
+    /// Takes hold of the data directory that `file` is in, if it is in one.
+    pub fn hold_of(file: &Path) -> Result<Option<Self>, DataDirError> {
+        let directory = file.parent().filter(|directory| directory.join(DIRECTORY_LOCK).exists());
+        directory.map(Self::open).transpose()
     }
 
     pub fn path(&self) -> &Path {

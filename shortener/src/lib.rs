@@ -12,6 +12,7 @@ mod backoff;
 mod clicks;
 pub mod clock;
 pub mod code;
+pub mod copy;
 mod counting;
 mod data_dir;
 pub mod destination;

@@ -32,6 +32,7 @@ fn run(Cli { command, settings }: Cli) -> anyhow::Result<()> {
     let done = runtime.block_on(async {
         match command.unwrap_or(Command::Serve) {
             Command::Migrate => app::migrate(settings).await,
+            Command::Copy(args) => app::copy(settings, args).await,
             Command::Serve => app::serve(settings).await,
         }
     });

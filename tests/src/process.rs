@@ -108,6 +108,15 @@ impl Launch {
         Process::spawn(self.command(subcommand)).wait(START_LIMIT)
     }
 
+    /// Runs one of its subcommands with these settings, and kills it after so long: whether it had ended by then.
+    pub fn run_until(&self, subcommand: &str, after: Duration) -> bool {
+        let mut process = Process::spawn(self.command(subcommand));
+        thread::sleep(after);
+        let ended = process.ended().is_some();
+        process.kill();
+        ended
+    }
+
     fn command(&self, subcommand: &str) -> Command {
         let mut command = bare_command(&self.binary);
         command.arg(subcommand).envs(self.env.iter().cloned());

@@ -7,6 +7,8 @@
 //! Instances need the contract and the [`client`]; the databases and the service itself sit behind features.
 
 pub mod account;
+#[cfg(feature = "service")]
+pub mod adopt;
 pub mod id_space;
 pub mod ids;
 pub mod lease;

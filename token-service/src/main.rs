@@ -30,6 +30,7 @@ fn run(Cli { command, settings }: Cli) -> anyhow::Result<()> {
         match command.unwrap_or(Command::Serve) {
             Command::Migrate => Application::migrate(settings).await,
             Command::Account => Application::show_account(settings).await,
+            Command::Adopt(adopt) => Application::adopt(settings, adopt).await,
             Command::Serve => Application::build(settings).await?.run_until_stopped().await,
         }
     });

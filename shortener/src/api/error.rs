@@ -186,3 +186,20 @@ impl From<analytics::query::QueryError> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen to fail when what was refused for too much to do was answered 500.
+    #[test]
+    fn a_store_that_cannot_answer_now_is_503_with_retry_after() {
+        for error in [StoreError::Unavailable("down".into()), StoreError::Overloaded] {
+            let answer = ApiError::from(error).error_response();
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.headers().get(header::RETRY_AFTER).expect("a pause"), RETRY_AFTER_SECONDS);
+        }
+        let damaged = ApiError::from(StoreError::Unreadable("damaged".into())).error_response();
+        assert_eq!(damaged.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 pub mod cache;
 pub mod front;
 #[cfg(test)]
-mod moody_store;
+pub(crate) mod moody_store;
 mod pages;
 pub mod target;
 

@@ -6,8 +6,9 @@ use analytics::cql::{CqlOptions, CqlUrl};
 use clap::Args;
 
 use super::{LinksUrl, SettingError};
+use crate::store::guard::{self, TimeoutSettings};
 
-/// The least that a statement may be given, in milliseconds: a conditional one is several round trips between nodes.
+/// The least that a call may be given, in milliseconds: a conditional write is several round trips between nodes.
 const TIMEOUT_MS_MIN: u64 = 50;
 /// The most, in milliseconds: who waits for an answer has gone by then.
 const TIMEOUT_MS_MAX: u64 = 60_000;
@@ -46,8 +47,9 @@ pub struct LinksSettings {
     #[arg(value_name = "NAME", global = true)]
     pub datacenter: Option<String>,
 
-    /// How long one statement to a ScyllaDB or Cassandra may take, in milliseconds
-    #[arg(id = "links_timeout_ms", long = "links-timeout-ms", env = "SEPTET_LINKS_TIMEOUT_MS", default_value_t = 500)]
+    /// How long a look-up or a write of a ScyllaDB or Cassandra may take before it is given up and answered 503, in milliseconds; one
+    /// statement of it gets half of that and a little more
+    #[arg(id = "links_timeout_ms", long = "links-timeout-ms", env = "SEPTET_LINKS_TIMEOUT_MS", default_value_t = 900)]
     #[arg(value_name = "MS", value_parser = clap::value_parser!(u64).range(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX), global = true)]
     pub timeout_ms: u64,
 
@@ -65,8 +67,23 @@ impl LinksSettings {
             password: self.password()?,
             tls_ca: self.tls_ca.clone(),
             datacenter: self.datacenter.clone(),
-            request_timeout: Duration::from_millis(self.timeout_ms),
+            request_timeout: self.timeout() * 5 / 9,
         })
+    }
+
+    /// What stands between callers and a store across a network.
+    pub fn guard(&self) -> guard::Settings {
+        let defaults = TimeoutSettings::default();
+        let timeouts = TimeoutSettings {
+            call_timeout: self.timeout(),
+            scan_timeout: defaults.scan_timeout.max(self.timeout()),
+            background_timeout: defaults.background_timeout.max(self.timeout()),
+        };
+        guard::Settings { timeouts, ..guard::Settings::default() }
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
     }
 
     fn password(&self) -> Result<Option<String>, SettingError> {

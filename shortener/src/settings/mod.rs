@@ -8,6 +8,7 @@ mod urls;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use actix_http::header::HeaderName;
+use analytics::cql::CqlUrl;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use token_service::secret::{Secret, SecretError};
@@ -36,12 +37,26 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Serve redirects and the API (the default)
     Serve,
     /// Prepare the stores that the settings name, and exit
     Migrate,
+    /// Copy an embedded link store into a keyspace of ScyllaDB or Cassandra, and exit; a copy that was cut off goes on
+    Copy(CopyArgs),
+}
+
+/// What to copy.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CopyArgs {
+    /// The link store to read: `sqlite:` (the one in the data directory) or `sqlite:FILE`; nobody may serve from it meanwhile
+    #[arg(long, env = "SEPTET_FROM", default_value = "sqlite:", value_name = "URL")]
+    pub from: SqliteUrl,
+
+    /// The keyspace to write, prepared by `migrate`; --links-password and the like are its own
+    #[arg(long, env = "SEPTET_TO", value_name = "URL")]
+    pub to: CqlUrl,
 }
 
 /// How Septet is to run.

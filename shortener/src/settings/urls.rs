@@ -10,7 +10,7 @@ use token_service::client::ServiceUrl;
 
 /// A SQLite file: the one in the data directory, or one of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SqliteUrl(Option<PathBuf>);
+pub struct SqliteUrl(pub(super) Option<PathBuf>);
 
 impl SqliteUrl {
     /// The file's path; `name` is what it is called in the data directory.

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod claims;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod guard;
 pub mod links;
 pub mod scylla;
 pub mod sqlite;

@@ -5,7 +5,7 @@
 //! at once cost four. A caller that gives up cancels nothing half-way.
 //!
 //! What a batch makes of the tables is worked out in memory ([`sheet`], [`free_runs`], [`space`]); a database only reads and writes
-//! rows ([`tables`], in SQL by [`sql`]).
+//! rows ([`tables`], in SQL by [`sql`]; as a whole, to be copied, by [`whole`]).
 
 mod batch;
 mod free_runs;
@@ -13,11 +13,13 @@ pub mod metrics;
 #[cfg(test)]
 mod replay;
 mod sheet;
-mod space;
+pub(crate) mod space;
 pub(crate) mod sql;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "service")]
+pub(crate) mod whole;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +27,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::RngExt;
 use tokio::{
-    sync::{OnceCell, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -76,7 +78,6 @@ impl Rules {
 pub struct Ledger<D> {
     database: Arc<D>,
     rules: Rules,
-    id_space: OnceCell<IdSpace>,
     /// Gone once the ledger is closed.
     calls: Mutex<Option<mpsc::Sender<Waiting>>>,
     writing: Mutex<Option<JoinHandle<()>>>,
@@ -95,13 +96,7 @@ impl<D: Database> Ledger<D> {
         let database = Arc::new(database);
         let (calls, waiting) = mpsc::channel(CALLS_WAITING_MAX);
         let writing = tokio::spawn(write(Arc::clone(&database), rules, waiting));
-        Self {
-            database,
-            rules,
-            id_space: OnceCell::new(),
-            calls: Mutex::new(Some(calls)),
-            writing: Mutex::new(Some(writing)),
-        }
+        Self { database, rules, calls: Mutex::new(Some(calls)), writing: Mutex::new(Some(writing)) }
     }
 
     pub(crate) fn database(&self) -> &D {
@@ -137,9 +132,8 @@ impl<D: Database> Ledger<D> {
 
 #[async_trait]
 impl<D: Database> Leases for Ledger<D> {
-    /// Read once, and remembered: it is the same for ever.
     async fn id_space(&self) -> Result<IdSpace, LeaseError> {
-        self.id_space.get_or_try_init(|| self.read(self.database.id_space())).await.cloned()
+        self.read(self.database.id_space()).await
     }
 
     async fn lease(&self, request: &LeaseRequest) -> Result<Lease, LeaseError> {

@@ -12,7 +12,7 @@ use super::{
     space::{Space, Totals},
     tables::{NewLease, Tables, expires_at_ms},
 };
-use crate::{Account, Block, Ended, Lease, LeaseId, LeaseRecord, LeaseState, Owner, RecordFilter, Usage};
+use crate::{Account, Block, Ended, IdSpace, Lease, LeaseId, LeaseRecord, LeaseState, Owner, RecordFilter, Usage};
 
 /// What differs between databases: a connection in a transaction, and some words.
 #[async_trait]
@@ -21,6 +21,9 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// What a reading ends with to lock the rows that it found until the transaction ends.
     const LOCK_ROWS: &'static str;
+
+    /// What the column with the id space's key is called.
+    const KEY_COLUMN: &'static str;
 
     /// The clock by which leases expire, in Unix milliseconds, as an expression.
     fn now_ms(&self) -> String;
@@ -46,10 +49,10 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The longest list in one statement.
 const PIECE_MAX: usize = 256;
 
-const SELECT_LEASES: &str = "SELECT lease_id, request_id, owner, first_block, blocks, ttl_ms, leased_at_ms, \
+pub(super) const SELECT_LEASES: &str = "SELECT lease_id, request_id, owner, first_block, blocks, leased_again, ttl_ms, leased_at_ms, \
     renewed_at_ms, ended_at_ms, ended, blocks_used, blocks_refused FROM leases ";
 
-const SELECT_RUNS: &str = "SELECT first_block, end_block FROM free_runs ";
+pub(super) const SELECT_RUNS: &str = "SELECT first_block, end_block FROM free_runs ";
 
 const SPACE_COLUMNS: &str =
     "high_water_block, next_lease_id, handed_out, used, lost, in_use, returned, expired, free, open_leases";
@@ -60,6 +63,8 @@ where
     D: Dialect,
     i64: Value<D::Sql>,
     String: Value<D::Sql>,
+    for<'q> Option<i64>: Encode<'q, D::Sql>,
+    for<'q> Option<String>: Encode<'q, D::Sql>,
     for<'name> &'name str: ColumnIndex<<D::Sql as SqlDatabase>::Row>,
 {
     async fn lock_space(&mut self) -> Result<Space, sqlx::Error> {
@@ -138,7 +143,7 @@ where
         for piece in pieces(leases) {
             let mut query = QueryBuilder::new(
                 "INSERT INTO leases (lease_id, request_id, owner, first_block, blocks, leased_again, ttl_ms, leased_at_ms, \
-                 renewed_at_ms, expires_at_ms, blocks_used, blocks_refused) ",
+                 renewed_at_ms, expires_at_ms, ended_at_ms, ended, blocks_used, blocks_refused) ",
             );
             query.push_values(piece, |mut row, NewLease { record, leased_again }| {
                 row.push_bind(signed(record.lease.id.0))
@@ -151,6 +156,8 @@ where
                     .push_bind(record.leased_at_ms)
                     .push_bind(record.renewed_at_ms)
                     .push_bind(expires_at_ms(record))
+                    .push_bind(record.ended_at_ms)
+                    .push_bind(record.ended.map(|ended| ended.name().to_owned()))
                     .push_bind(i64::from(record.usage.used))
                     .push_bind(i64::from(record.usage.refused));
             });
@@ -275,12 +282,18 @@ fn push_list<Sql: SqlDatabase, T: Value<Sql>>(query: &mut QueryBuilder<Sql>, val
     query.push(")");
 }
 
+/// The id space of a key that a database holds.
+pub(crate) fn id_space_of(key: Vec<u8>) -> Result<IdSpace, sqlx::Error> {
+    let key = key.try_into().map_err(|_| sqlx::Error::Decode("the id space's key is not 32 bytes".into()))?;
+    Ok(IdSpace::new(key))
+}
+
 /// Nothing here comes near the end of a signed integer.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn number<R: Row, N: TryFrom<i64>>(row: &R, column: &str) -> Result<N, sqlx::Error>
+pub(super) fn number<R: Row, N: TryFrom<i64>>(row: &R, column: &str) -> Result<N, sqlx::Error>
 where
     i64: Value<R::Database>,
     for<'name> &'name str: ColumnIndex<R>,
@@ -298,11 +311,11 @@ where
     text.parse().map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) })
 }
 
-fn the_one<R>(rows: Vec<R>) -> Result<R, sqlx::Error> {
+pub(super) fn the_one<R>(rows: Vec<R>) -> Result<R, sqlx::Error> {
     rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
 }
 
-fn read_all<R, T>(rows: Vec<R>, read: impl Fn(&R) -> Result<T, sqlx::Error>) -> Result<Vec<T>, sqlx::Error> {
+pub(super) fn read_all<R, T>(rows: Vec<R>, read: impl Fn(&R) -> Result<T, sqlx::Error>) -> Result<Vec<T>, sqlx::Error> {
     rows.iter().map(read).collect()
 }
 
@@ -323,7 +336,7 @@ where
     })
 }
 
-fn read_run<R: Row>(row: &R) -> Result<Run, sqlx::Error>
+pub(super) fn read_run<R: Row>(row: &R) -> Result<Run, sqlx::Error>
 where
     i64: Value<R::Database>,
     for<'name> &'name str: ColumnIndex<R>,
@@ -335,7 +348,7 @@ where
     }
 }
 
-fn read_lease<R: Row>(row: &R) -> Result<LeaseRecord, sqlx::Error>
+pub(super) fn read_lease<R: Row>(row: &R) -> Result<LeaseRecord, sqlx::Error>
 where
     i64: Value<R::Database>,
     String: Value<R::Database>,

@@ -13,7 +13,10 @@ use sqlx::{
 use super::MysqlOptions;
 use crate::{
     IdSpace,
-    ledger::{sql::Dialect, tables::Database},
+    ledger::{
+        sql::{Dialect, id_space_of},
+        tables::Database,
+    },
 };
 
 /// How long a transaction waits at the database for one of another service, before it is tried again.
@@ -75,8 +78,7 @@ impl Database for MysqlDatabase {
 
     async fn id_space(&self) -> Result<IdSpace, sqlx::Error> {
         let key: Vec<u8> = sqlx::query_scalar("SELECT secret_key FROM id_space").fetch_one(&self.pool).await?;
-        let key = key.try_into().map_err(|_| sqlx::Error::Decode("the id space's key is not 32 bytes".into()))?;
-        Ok(IdSpace::new(key))
+        id_space_of(key)
     }
 
     fn is_conflict(&self, error: &sqlx::Error) -> bool {
@@ -101,6 +103,8 @@ impl Dialect for MysqlTransaction {
     type Sql = MySql;
 
     const LOCK_ROWS: &'static str = "FOR UPDATE";
+
+    const KEY_COLUMN: &'static str = "secret_key";
 
     /// The database's own clock: one for all services.
     fn now_ms(&self) -> String {

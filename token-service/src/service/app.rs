@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     account_report::AccountReport,
+    adopt_report::AdoptReport,
     carrier::Carrier,
     database::{self, OpenError},
     database_watch,
@@ -26,9 +27,9 @@ use super::{
     http::{Api, server},
     metrics, open_files,
     ops::{self, Ops, Readiness},
-    settings::Settings,
+    settings::{Adopt, Settings},
 };
-use crate::Leases;
+use crate::{Leases, sqlite::Source};
 
 /// A token service that is about to serve.
 pub struct Application {
@@ -57,6 +58,21 @@ impl Application {
         let account = account?;
         println!("{}", AccountReport(&account));
         anyhow::ensure!(account.is_balanced(), "the sums do not agree: not every block is accounted for");
+        Ok(())
+    }
+
+    /// Moves an embedded id space into the database, and says what was moved.
+    pub async fn adopt(settings: Settings, adopt: Adopt) -> anyhow::Result<()> {
+        let path = adopt.source(&settings)?;
+        let source = Source::open(&path).await?;
+        let destination = database::open_destination(&settings, &source).await?;
+        let moved = match adopt.undo {
+            false => destination.adopt(&source).await.map(|adopted| AdoptReport(&adopted).to_string()),
+            true => destination.undo(&source).await.map(|()| format!("{} leases again", path.display())),
+        };
+        destination.close().await;
+        source.close().await;
+        println!("{}", moved?);
         Ok(())
     }
 

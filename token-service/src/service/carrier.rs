@@ -78,6 +78,13 @@ impl Carrier {
         self.opened.get().is_some()
     }
 
+    /// Whether the store is still of the id space that it was of when it was given; an error if not, or if it does not say.
+    pub async fn confirm_id_space(&self) -> Result<(), LeaseError> {
+        let ours = self.opened()?.id_space.fingerprint();
+        let theirs = self.carry(|store| async move { store.id_space().await }).await?.fingerprint();
+        if ours == theirs { Ok(()) } else { Err(LeaseError::WrongIdSpace { ours, theirs }) }
+    }
+
     fn opened(&self) -> Result<&Opened, LeaseError> {
         self.opened.get().ok_or_else(|| GivenUp::NotOpen.into())
     }

@@ -8,8 +8,9 @@ use rustix::{fs::Mode, process::umask};
 use super::settings::{DatabaseUrl, Settings, sqlite_path};
 use crate::{
     LeaseStore, Leases,
-    mysql::{MysqlLeases, MysqlOptions, SchemaError},
-    sqlite::{SqliteLeases, SqliteOptions, system_clock},
+    adopt::Destination,
+    mysql::{MysqlLeases, MysqlOptions, MysqlUrl, SchemaError},
+    sqlite::{Source, SqliteLeases, SqliteOptions, system_clock},
 };
 
 /// Why there is no lease store.
@@ -32,32 +33,35 @@ impl OpenError {
 /// Opens the database that the settings name. An embedded one is made where there is none, and migrates itself.
 pub async fn open(settings: &Settings) -> Result<Arc<dyn LeaseStore>, OpenError> {
     match settings.database().map_err(OpenError::refused)? {
-        DatabaseUrl::Sqlite(file) => {
-            let path = sqlite_path(file.as_deref(), &settings.data_dir);
-            make_private_dir_of(&path).map_err(OpenError::Refused)?;
-            let options = SqliteOptions {
-                ttl: settings.lease_ttl(),
-                unused_blocks_max: settings.unused_blocks_max.into(),
-                clock: system_clock(),
-            };
-            let leases = SqliteLeases::open(path, options).await.map_err(OpenError::refused)?;
-            Ok(Arc::new(leases))
-        }
-        DatabaseUrl::Mysql(url) => {
-            let options = MysqlOptions {
-                ttl: settings.lease_ttl(),
-                unused_blocks_max: settings.unused_blocks_max.into(),
-                connections_max: settings.database_connections_max,
-                timeout: Duration::from_millis(settings.database_timeout_ms),
-            };
-            let leases = MysqlLeases::new(&url, options);
-            match leases.check().await {
-                Ok(()) => Ok(Arc::new(leases)),
-                Err(error) => {
-                    leases.close().await;
-                    Err(error.into())
-                }
-            }
+        DatabaseUrl::Sqlite(file) => Ok(Arc::new(open_sqlite(settings, file.as_deref()).await?)),
+        DatabaseUrl::Mysql(url) => Ok(Arc::new(open_mysql(settings, &url).await?)),
+    }
+}
+
+async fn open_sqlite(settings: &Settings, file: Option<&Path>) -> Result<SqliteLeases, OpenError> {
+    let path = sqlite_path(file, &settings.data_dir);
+    make_private_dir_of(&path).map_err(OpenError::Refused)?;
+    let options = SqliteOptions {
+        ttl: settings.lease_ttl(),
+        unused_blocks_max: settings.unused_blocks_max.into(),
+        clock: system_clock(),
+    };
+    SqliteLeases::open(path, options).await.map_err(OpenError::refused)
+}
+
+async fn open_mysql(settings: &Settings, url: &MysqlUrl) -> Result<MysqlLeases, OpenError> {
+    let options = MysqlOptions {
+        ttl: settings.lease_ttl(),
+        unused_blocks_max: settings.unused_blocks_max.into(),
+        connections_max: settings.database_connections_max,
+        timeout: Duration::from_millis(settings.database_timeout_ms),
+    };
+    let leases = MysqlLeases::new(url, options);
+    match leases.check().await {
+        Ok(()) => Ok(leases),
+        Err(error) => {
+            leases.close().await;
+            Err(error.into())
         }
     }
 }
@@ -76,6 +80,21 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
             Ok(())
         }
         DatabaseUrl::Mysql(url) => Ok(MysqlLeases::migrate(&url).await?),
+    }
+}
+
+/// Prepares and opens the database that the settings name, for the source's id space to be moved there.
+pub async fn open_destination(settings: &Settings, source: &Source) -> anyhow::Result<Box<dyn Destination>> {
+    match settings.database()? {
+        DatabaseUrl::Sqlite(file) => {
+            let path = sqlite_path(file.as_deref(), &settings.data_dir);
+            anyhow::ensure!(!source.is_file(&path), "--from and --database name the same file, {}", path.display());
+            Ok(Box::new(open_sqlite(settings, file.as_deref()).await?))
+        }
+        DatabaseUrl::Mysql(url) => {
+            MysqlLeases::migrate(&url).await?;
+            Ok(Box::new(open_mysql(settings, &url).await?))
+        }
     }
 }
 

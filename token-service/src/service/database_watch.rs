@@ -40,7 +40,7 @@ async fn hand_over(store: Arc<dyn LeaseStore>, carrier: &Carrier) -> Result<(), 
 }
 
 /// Opens the database as soon as it answers, which makes the service ready; then keeps the account's metrics fresh. Ends only
-/// with a database that must not be used.
+/// with a database that must not be used, or is not what it was.
 pub async fn watch(settings: &Settings, carrier: &Carrier, readiness: &Readiness) -> anyhow::Result<Infallible> {
     if !carrier.has_store() {
         wait_until_open(async || open(settings, carrier).await).await?;
@@ -48,7 +48,19 @@ pub async fn watch(settings: &Settings, carrier: &Carrier, readiness: &Readiness
     readiness.start();
     loop {
         show_account(carrier).await;
+        confirm_id_space(carrier).await?;
         sleep(ACCOUNT_INTERVAL).await;
+    }
+}
+
+/// Another id space was moved into the database: what is served, with the key of the one before, must not go on.
+async fn confirm_id_space(carrier: &Carrier) -> anyhow::Result<()> {
+    match carrier.confirm_id_space().await {
+        Err(LeaseError::WrongIdSpace { ours, theirs }) => anyhow::bail!(
+            "the database was of the id space {ours} when this started, and is of {theirs} now, which was moved there: start again"
+        ),
+        // One that does not answer is spoken of with the account.
+        _ => Ok(()),
     }
 }
 

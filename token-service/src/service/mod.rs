@@ -4,6 +4,7 @@
 //! no client can cancel, and end in the one database that [`database`] opens by its URL.
 
 pub mod account_report;
+mod adopt_report;
 pub mod app;
 pub mod carrier;
 pub mod database;

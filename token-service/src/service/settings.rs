@@ -44,7 +44,7 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Serve leases (the default)
     Serve,
@@ -52,6 +52,34 @@ pub enum Command {
     Migrate,
     /// Print what became of every block, and exit; the exit status is 1 if the sums do not agree
     Account,
+    /// Move the id space of an embedded Septet into the database: its secret key, how far it is leased, and every lease on record
+    ///
+    /// Links, their codes and ids stay valid; instances then start with --leases http://... instead. Stop the embedded Septet first. The
+    /// database is migrated if need be, and must not have leased anything. All of it is moved or nothing, and the lease store that it
+    /// came from never leases again. If this is interrupted, run it again.
+    Adopt(Adopt),
+}
+
+/// What is to be moved.
+#[derive(Debug, Clone, Args)]
+pub struct Adopt {
+    /// The lease store of the embedded Septet: `sqlite:FILE`, its leases.db, or `sqlite:` for the one in the data directory
+    #[arg(long, env = "SEPTET_FROM", hide_env_values = true, value_name = "URL")]
+    from: Hidden,
+
+    /// Let the lease store lease again after an interrupted move, which is refused once the database has the id space
+    #[arg(long, env = "SEPTET_UNDO")]
+    pub undo: bool,
+}
+
+impl Adopt {
+    /// The file that is to be left.
+    pub fn source(&self, settings: &Settings) -> Result<PathBuf, SettingError> {
+        match DatabaseUrl::parse(self.from.0.trim()).map_err(SettingError::From)? {
+            DatabaseUrl::Sqlite(file) => Ok(sqlite_path(file.as_deref(), &settings.data_dir)),
+            DatabaseUrl::Mysql(_) => Err(SettingError::FromMysql),
+        }
+    }
 }
 
 /// How the token service is to run.
@@ -178,6 +206,13 @@ pub enum SettingError {
     DatabaseFile { path: String, source: std::io::Error },
     #[error("--database: {0}")]
     Database(#[from] DatabaseUrlError),
+    #[error("--from: {0}")]
+    From(#[source] DatabaseUrlError),
+    #[error(
+        "--from names a MySQL database; what is moved is the lease store of an embedded Septet, sqlite:FILE. To use a MySQL database \
+         that has an id space, name it in --database"
+    )]
+    FromMysql,
     #[error("--token-service-secret {0}")]
     Secret(SecretError),
     #[error("--token-service-secret-file {0}")]

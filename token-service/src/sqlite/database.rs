@@ -6,13 +6,15 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 use super::Clock;
 use crate::{
     IdSpace,
-    ledger::{sql::Dialect, tables::Database},
+    ledger::{
+        sql::{Dialect, id_space_of},
+        tables::Database,
+    },
 };
 
 /// An open file with the lease tables.
 pub struct SqliteDatabase {
     pub(super) pool: SqlitePool,
-    pub(super) id_space: IdSpace,
     pub(super) clock: Clock,
 }
 
@@ -31,7 +33,8 @@ impl Database for SqliteDatabase {
     }
 
     async fn id_space(&self) -> Result<IdSpace, sqlx::Error> {
-        Ok(self.id_space.clone())
+        let key: Vec<u8> = sqlx::query_scalar("SELECT key FROM id_space").fetch_one(&self.pool).await?;
+        id_space_of(key)
     }
 
     /// The file has one writer at a time, which waits for its turn: nothing is in the way of anything.
@@ -57,6 +60,8 @@ impl Dialect for SqliteTransaction {
 
     /// The whole file is locked.
     const LOCK_ROWS: &'static str = "";
+
+    const KEY_COLUMN: &'static str = "key";
 
     fn now_ms(&self) -> String {
         self.now_ms.to_string()

@@ -5,6 +5,8 @@
 
 mod database;
 mod open;
+#[cfg(feature = "service")]
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,11 @@ use database::SqliteDatabase;
 
 pub use crate::ledger::{LEASE_TTL, REAPED_PER_COMMIT_MAX};
 pub use open::{APPLICATION_ID, OpenError, QUICK_CHECK_BYTES_MAX};
+#[cfg(feature = "service")]
+pub use source::{Mark, Source, SourceError};
+
+/// The file that a process locks (`flock`) in the directory of its own where it keeps a lease store.
+pub const DIRECTORY_LOCK: &str = "lock";
 
 /// Tells the time, in Unix milliseconds. It may jump: a lease then expires early or late, which the claims make harmless.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -15,7 +15,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 
 use super::{SqliteLeases, SqliteOptions, database::SqliteDatabase};
-use crate::{IdSpace, ledger::Rules};
+use crate::ledger::{Rules, sql::id_space_of};
 
 /// What the header of a lease store's file says: "SEPl".
 pub const APPLICATION_ID: i32 = 0x5345_506C;
@@ -59,6 +59,18 @@ pub enum OpenError {
         path = path.display()
     )]
     KeyLost { path: PathBuf },
+    #[error(
+        "the id space of the lease store {path} was moved to a token service's database, and is leased from there: start with \
+         --leases http://..., the URL of that token service",
+        path = path.display()
+    )]
+    Moved { path: PathBuf },
+    #[error(
+        "the id space of the lease store {path} is being moved to a token service's database, which was not finished: run the same \
+         `septet-token-service adopt` again, and then start with --leases http://..., the URL of that token service",
+        path = path.display()
+    )]
+    Moving { path: PathBuf },
     #[error("cannot open the lease store {path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("cannot open the lease store {path}: {source}", path = path.display())]
@@ -76,24 +88,39 @@ impl SqliteLeases {
     /// A sentence for a person, for each reason not to use this file; it is left as it was.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        // By a connection that sets nothing: journal_mode would change a file that may not be ours.
-        let foreign_safe =
-            SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY_TIMEOUT);
-        let mut probe = SqliteConnection::connect_with(&foreign_safe).await.map_err(|e| sqlite_error(path, e))?;
-        check_belongs(&mut probe, path).await?;
-        check_sound(&mut probe, path).await?;
-        probe.close().await.map_err(|e| sqlite_error(path, e))?;
-
-        let settings = foreign_safe
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .optimize_on_close(true, None);
-        let pool = connect(settings).await.map_err(|e| sqlite_error(path, e))?;
-        let id_space = migrate(&pool, path).await?;
+        let pool = open_file(path, MayBe::New).await?;
+        migrate(&pool, path).await?;
         let rules = Rules::new(options.ttl, options.unused_blocks_max, CALL_TIMEOUT);
-        Ok(Self::start(SqliteDatabase { pool, id_space, clock: options.clock }, rules))
+        Ok(Self::start(SqliteDatabase { pool, clock: options.clock }, rules))
     }
+}
+
+/// What a file may be, besides a lease store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MayBe {
+    /// Not there, or empty. A large one that is there is not checked for damage.
+    New,
+    /// Nothing else; it is checked for damage, however large.
+    #[cfg(feature = "service")]
+    NothingElse,
+}
+
+/// Opens a file that is a sound lease store, of whatever schema.
+pub(super) async fn open_file(path: &Path, may_be: MayBe) -> Result<SqlitePool, OpenError> {
+    // By a connection that sets nothing: journal_mode would change a file that may not be ours.
+    let create = may_be == MayBe::New;
+    let foreign_safe = SqliteConnectOptions::new().filename(path).create_if_missing(create).busy_timeout(BUSY_TIMEOUT);
+    let mut probe = SqliteConnection::connect_with(&foreign_safe).await.map_err(|e| sqlite_error(path, e))?;
+    check_belongs(&mut probe, path, may_be).await?;
+    check_sound(&mut probe, path, may_be).await?;
+    probe.close().await.map_err(|e| sqlite_error(path, e))?;
+
+    let settings = foreign_safe
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .optimize_on_close(true, None);
+    connect(settings).await.map_err(|e| sqlite_error(path, e))
 }
 
 /// SQLite does not wait when two processes change the journal mode of a new file at the same time, but says that it is busy.
@@ -122,23 +149,23 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xFF == BUSY)
 }
 
-/// Ours, or empty.
-async fn check_belongs(probe: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+async fn check_belongs(probe: &mut SqliteConnection, path: &Path, may_be: MayBe) -> Result<(), OpenError> {
     let found: Result<(i32, i64), _> = sqlx::query_as(
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
     )
     .fetch_one(probe)
     .await;
     match found {
-        Ok((APPLICATION_ID, _)) | Ok((0, 0)) => Ok(()),
+        Ok((APPLICATION_ID, _)) => Ok(()),
+        Ok((0, 0)) if may_be == MayBe::New => Ok(()),
         Ok((application_id, _)) => Err(OpenError::NotALeaseStore { path: path.to_owned(), application_id }),
         Err(error) => Err(sqlite_error(path, error)),
     }
 }
 
-async fn check_sound(probe: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+async fn check_sound(probe: &mut SqliteConnection, path: &Path, may_be: MayBe) -> Result<(), OpenError> {
     let size = std::fs::metadata(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?.len();
-    if size > QUICK_CHECK_BYTES_MAX {
+    if size > QUICK_CHECK_BYTES_MAX && may_be == MayBe::New {
         tracing::info!(path = %path.display(), size, "the lease store is too large to be checked at every start");
         return Ok(());
     }
@@ -151,41 +178,53 @@ async fn check_sound(probe: &mut SqliteConnection, path: &Path) -> Result<(), Op
 }
 
 /// Migrates and makes the key in one transaction, so that two processes starting at once agree on both.
-async fn migrate(pool: &sqlx::SqlitePool, path: &Path) -> Result<IdSpace, OpenError> {
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| sqlite_error(path, e))?;
-    // `run` itself makes a future that is not `Send` here (rust-lang/rust#96865); this is what it calls.
-    MIGRATIONS.run_direct(None, &mut *tx, false).await.map_err(|source| match source {
-        MigrateError::VersionMissing(version) => OpenError::Newer { path: path.to_owned(), version },
-        source => OpenError::Migrate { path: path.to_owned(), source },
-    })?;
-    let key = match stored_key(&mut tx).await.map_err(|e| sqlite_error(path, e))? {
-        StoredKey::Found(key) => key,
+    bring_up_to_date(&mut tx, path).await?;
+    refuse_moved(&mut tx, path).await?;
+    match stored_key(&mut tx).await.map_err(|e| sqlite_error(path, e))? {
+        StoredKey::Found => {}
         StoredKey::Lost => return Err(OpenError::KeyLost { path: path.to_owned() }),
         StoredKey::NeverMade => {
-            let key = random_key()?;
             sqlx::query("INSERT INTO id_space (only_row, key, high_water_block) VALUES (1, ?, 0)")
-                .bind(key.as_slice())
+                .bind(random_key()?.as_slice())
                 .execute(&mut *tx)
                 .await
                 .map_err(|e| sqlite_error(path, e))?;
-            key
         }
-    };
-    tx.commit().await.map_err(|e| sqlite_error(path, e))?;
-    Ok(IdSpace::new(key))
+    }
+    tx.commit().await.map_err(|e| sqlite_error(path, e))
 }
 
-enum StoredKey {
-    Found([u8; 32]),
+pub(super) async fn bring_up_to_date(tx: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    // `run` itself makes a future that is not `Send` here (rust-lang/rust#96865); this is what it calls.
+    MIGRATIONS.run_direct(None, tx, false).await.map_err(|source| match source {
+        MigrateError::VersionMissing(version) => OpenError::Newer { path: path.to_owned(), version },
+        source => OpenError::Migrate { path: path.to_owned(), source },
+    })
+}
+
+/// The triggers would refuse every lease; this says so at the start.
+async fn refuse_moved(tx: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let done: Option<bool> =
+        sqlx::query_scalar("SELECT done FROM move").fetch_optional(tx).await.map_err(|e| sqlite_error(path, e))?;
+    match done {
+        None => Ok(()),
+        Some(true) => Err(OpenError::Moved { path: path.to_owned() }),
+        Some(false) => Err(OpenError::Moving { path: path.to_owned() }),
+    }
+}
+
+pub(super) enum StoredKey {
+    Found,
     NeverMade,
     Lost,
 }
 
-async fn stored_key(tx: &mut SqliteConnection) -> Result<StoredKey, sqlx::Error> {
+pub(super) async fn stored_key(tx: &mut SqliteConnection) -> Result<StoredKey, sqlx::Error> {
     let key: Option<Vec<u8>> = sqlx::query_scalar("SELECT key FROM id_space").fetch_optional(&mut *tx).await?;
     if let Some(key) = key {
-        let key = key.try_into().map_err(|_| sqlx::Error::Decode("the id space's key is not 32 bytes".into()))?;
-        return Ok(StoredKey::Found(key));
+        return id_space_of(key).map(|_| StoredKey::Found);
     }
     let leased: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM leases)").fetch_one(tx).await?;
     Ok(if leased { StoredKey::Lost } else { StoredKey::NeverMade })
@@ -197,7 +236,7 @@ fn random_key() -> Result<[u8; 32], OpenError> {
     Ok(key)
 }
 
-fn sqlite_error(path: &Path, source: sqlx::Error) -> OpenError {
+pub(super) fn sqlite_error(path: &Path, source: sqlx::Error) -> OpenError {
     let not_sqlite = source.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == NOT_A_DATABASE);
     let path = path.to_owned();
     if not_sqlite { OpenError::NotSqlite { path } } else { OpenError::Sqlite { path, source } }

@@ -44,10 +44,13 @@ mod attempt;
 mod change;
 mod claims;
 mod create;
+mod import;
 mod links;
 mod listing;
 mod names;
 mod row;
+
+pub use import::{CopiedUpTo, Destination, Imported, ShardsInOrder};
 
 /// The timestamp of the first write of a link with a generated code, in microseconds: before any that a cluster gives, so that whatever comes later
 /// wins. A listing's entries carry their link's revision as timestamp, for the same reason.

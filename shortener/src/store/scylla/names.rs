@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{attempt::Attempt, error, row};
 use crate::{
-    key::{Alias, Domain},
-    link::{ExternalId, LinkId},
+    key::{Alias, Domain, Key},
+    link::{ExternalId, Link, LinkId},
     store::StoreError,
 };
 
@@ -19,9 +19,26 @@ pub(super) enum Name<'a> {
     ExternalId(&'a ExternalId),
 }
 
-impl Name<'_> {
+impl<'a> Name<'a> {
+    /// The names that a link has.
+    pub fn all_of(link: &'a Link) -> impl Iterator<Item = Name<'a>> {
+        let alias = match &link.key {
+            Key::Alias(alias) => Some(Name::Alias(&link.domain, alias)),
+            Key::Code(_) => None,
+        };
+        alias.into_iter().chain(link.external_id.as_ref().map(Name::ExternalId))
+    }
+
+    /// What it reads.
+    pub fn as_str(&self) -> &'a str {
+        match self {
+            Name::Alias(_, alias) => alias.as_str(),
+            Name::ExternalId(external_id) => external_id.as_str(),
+        }
+    }
+
     /// Its row's key: kind, domain, name.
-    fn key(&self) -> (&'static str, &str, &str) {
+    pub fn key(&self) -> (&'static str, &'a str, &'a str) {
         match self {
             Name::Alias(domain, alias) => ("alias", domain.as_str(), alias.as_str()),
             Name::ExternalId(external_id) => ("external_id", "", external_id.as_str()),

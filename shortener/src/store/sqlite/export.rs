@@ -1,12 +1,15 @@
 //! Everything that a link store holds beside its links, for a copy of it.
 
-use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use token_service::{Block, Owner};
 use uuid::Uuid;
 
-use super::{SqliteStore, read_error};
+use super::{
+    SqliteStore, read_error,
+    row::{self, COLUMNS},
+};
 use crate::{
-    link::LinkId,
+    link::{Link, LinkId},
     store::{ApiKey, ApiKeyDigest, Idempotency, StoreError},
 };
 
@@ -54,6 +57,16 @@ impl SqliteStore {
         .fetch_all(&self.readers)
         .await;
         rows.map_err(read_error)?.iter().map(idempotency).collect()
+    }
+
+    /// A link chosen at random, more or less: the first one behind a random id. `None` where there are no links.
+    pub async fn any_link(&self) -> Result<Option<Link>, StoreError> {
+        let query = AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM links
+             WHERE id >= (SELECT min(id) + abs(random()) % (max(id) - min(id) + 1) FROM links) ORDER BY id LIMIT 1"
+        ));
+        let row = sqlx::query(query).fetch_optional(&self.readers).await.map_err(read_error)?;
+        row.as_ref().map(row::link).transpose()
     }
 
     /// All API keys: there are few.
