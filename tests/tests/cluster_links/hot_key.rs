@@ -30,7 +30,7 @@ fn allow_files() {
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn ten_thousand_who_want_one_link_cause_one_read() {
     allow_files();
-    let mut world = World::start_with(3, |launch| launch.flag("--cache-ttl-ms", "60000")).await;
+    let mut world = World::start_with(3, |launch| launch.flag("--links-timeout-ms", "20000")).await;
     let link = world.clients()[0].link_to("https://example.com/hot").await;
     for instance in 1..3 {
         let (listen, loads) = {

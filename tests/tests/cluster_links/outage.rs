@@ -46,7 +46,7 @@ fn print(phase: &str, answers: &[Answers; 3]) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_is_killed_and_comes_back_is_hardly_noticed() {
-    let mut world = World::start(2).await;
+    let mut world = World::start_for_outages(2).await;
     let load = Load::start(&world.clients()).await;
     tokio::time::sleep(seconds(3)).await;
     let before = load.take_answers();
@@ -123,7 +123,7 @@ async fn create_and_miss(client: &Client, links: &[Link]) -> [Answers; 2] {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_quickly() {
-    let mut world = World::start(2).await;
+    let mut world = World::start_for_outages(2).await;
     let clients = world.clients();
     let unseen = links(&clients[0], REQUESTS).await;
     let hot = links(&clients[1], 4 * CLIENTS).await;
@@ -172,7 +172,7 @@ async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_qui
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_hangs_makes_no_miss_slow() {
-    let mut world = World::start(2).await;
+    let mut world = World::start_for_outages(2).await;
     let clients = world.clients();
     let unseen = links(&clients[0], REQUESTS).await;
     let [creates, misses] = create_and_miss(&clients[1], &unseen[..REQUESTS / 2]).await;

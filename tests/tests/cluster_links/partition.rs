@@ -43,7 +43,7 @@ async fn race_for_aliases(clients: &[Client], name: &str) -> (usize, usize) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_partition_is_hardly_noticed_by_those_who_reach_a_majority() {
-    let mut world = World::start(2).await;
+    let mut world = World::start_for_outages(2).await;
     let clients = world.clients();
     for parted in ["from the other nodes", "from everybody"] {
         let load = Load::start(&clients).await;

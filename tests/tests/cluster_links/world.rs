@@ -5,7 +5,7 @@ use septet_tests::{
     client::Client,
     engines::mariadb::{self, Database},
     keyspace::Keyspace,
-    mode::Mode,
+    mode::{ADVICE_OF_CASSANDRA, Mode},
     process::Launch,
     restartable::Restartable,
     septet::{API_KEY, Setup},
@@ -22,8 +22,15 @@ pub const CACHE_TTL_MS: &str = "2000";
 /// Copies of every row: one on each node.
 const COPIES: u32 = 3;
 
-/// What the driver logs of nodes that are away.
-const OF_THE_DRIVER: &str = "\"target\":\"scylla::";
+/// What instances log of nodes that are away: the driver's words, and their own.
+const OF_AN_OUTAGE: [&str; 6] = [
+    "\"target\":\"scylla::",
+    "a request could not be served",
+    "the link store fails or is slow; calls are refused until it is not",
+    "a block could not be claimed; it is skipped",
+    "a claim was not answered in time; its block is skipped",
+    "the link store has too much to do; the block is claimed later",
+];
 
 /// Everything that a test of this program drives.
 pub struct World {
@@ -39,6 +46,11 @@ impl World {
     /// So many instances, which find everything in order.
     pub async fn start(instances: usize) -> Self {
         Self::start_with(instances, |launch| launch).await
+    }
+
+    /// So many instances, which may say that nodes are away.
+    pub async fn start_for_outages(instances: usize) -> Self {
+        Self::start_with(instances, |launch| OF_AN_OUTAGE.into_iter().fold(launch, Launch::allow_log)).await
     }
 
     /// As [`start`](Self::start), with instances that are started with something else as well.
@@ -58,7 +70,7 @@ impl World {
                     .flag("--leases", services::urls(&[tokens.address()]))
                     .flag("--cache-ttl-ms", CACHE_TTL_MS)
                     .env("SEPTET_TOKEN_SERVICE_SECRET", services::SECRET)
-                    .allow_log(OF_THE_DRIVER);
+                    .allow_log(ADVICE_OF_CASSANDRA);
                 change(setup.launch())
             };
             let instances = (0..instances).map(|n| Restartable::started(launch(n))).collect();
