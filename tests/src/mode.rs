@@ -18,7 +18,8 @@ pub const VARIABLE: &str = "SEPTET_TEST_MODE";
 const LINKS_TIMEOUT_MS: &str = "10000";
 
 /// What Cassandra, and not ScyllaDB, has the driver log of a session with a keyspace of its own.
-pub const ADVICE_OF_CASSANDRA: &str = "is considered to be an anti-pattern due to ambiguity in non-qualified table names";
+pub const ADVICE_OF_CASSANDRA: &str =
+    "is considered to be an anti-pattern due to ambiguity in non-qualified table names";
 
 /// Where a `septet` keeps its links, and where its ids come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

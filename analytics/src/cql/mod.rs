@@ -8,14 +8,23 @@
 
 mod conditional;
 mod connect;
+mod durability;
 mod error;
+#[cfg(feature = "conformance")]
+mod faults;
+mod metrics;
 mod migrate;
 mod session;
+pub mod tls;
 mod url;
 
 pub use conditional::{Conditional, Held};
 pub use connect::CqlOptions;
-pub use error::CqlError;
-pub use migrate::{Migration, Schema, migrate};
+pub use durability::{CommitLog, Durability, durability};
+pub use error::{CqlError, SchemaError, Unanswered};
+#[cfg(feature = "conformance")]
+pub use faults::Faults;
+pub use metrics::show;
+pub use migrate::{Keyspace, Migrated, Migration, Schema, check, migrate};
 pub use session::{Cql, Kind, Statement};
 pub use url::{CqlUrl, CqlUrlError};

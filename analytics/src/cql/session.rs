@@ -7,6 +7,7 @@ use scylla::{
         execution_profile::{ExecutionProfile, ExecutionProfileHandle},
         session::Session,
     },
+    errors::ExecutionError,
     observability::metrics::Metrics,
     policies::{
         load_balancing::{DefaultPolicy, LoadBalancingPolicy},
@@ -18,22 +19,32 @@ use scylla::{
     statement::{Consistency, SerialConsistency, batch::Batch, prepared::PreparedStatement},
 };
 
-use super::{Conditional, CqlError, CqlOptions, connect};
+use tokio::time::timeout;
+
+use super::{
+    Conditional, CqlError, CqlOptions, SchemaError,
+    connect::{self, Connected},
+};
 
 /// What a statement is, which decides all that the driver may do with it.
 ///
 /// | | replicas | sent again after a failure | to a second node while the first is slow |
 /// |---|---|---|---|
-/// | `Read` | `LOCAL_QUORUM` | once, elsewhere | after [`SECOND_NODE_AFTER`] |
-/// | `Write` | `LOCAL_QUORUM` | once, elsewhere | after [`SECOND_NODE_AFTER`] |
+/// | `Read` | `LOCAL_QUORUM` | to the other nodes, each once | after [`SECOND_NODE_AFTER`] |
+/// | `Write` | `LOCAL_QUORUM` | to the other nodes, each once | after [`SECOND_NODE_AFTER`] |
 /// | `Conditional` | `SERIAL`, then `LOCAL_QUORUM` | never | never |
 /// | `SerialRead` | `SERIAL` | never | never |
+///
+/// All of what is tried for a statement has the one [`request_timeout`](CqlOptions::request_timeout). What is sent again is what broke off, and what
+/// a node says it has not done; a node that says that too few replicas answered it in time is believed. A node without a
+/// connection is passed over by every kind: nothing was sent to it. So is one that has to be taught the statement first, which
+/// refuses it before it does anything.
 ///
 /// Reads and writes both ask a quorum, so that what was answered is what is read, whichever replicas answer: an edit is seen at once by
 /// whoever looks, and an absence is one. A read at `ONE` would be half the work and would find, on a replica that was away, a link as it
 /// was hours ago.
 ///
-/// A `Write` carries its own timestamp, so sending it twice changes nothing. A `Conditional` statement is never sent twice: the second
+/// A `Write` carries its own timestamp (`USING TIMESTAMP`), so sending it twice changes nothing. A `Conditional` statement is never sent twice: the second
 /// would be refused for the first one's sake, and be taken for a refusal; what got no answer is read back by a `SerialRead`,
 /// which first completes or ends what is under way. Conditions hold across data centers (`SERIAL`, not `LOCAL_SERIAL`):
 /// a block must be granted once in the world.
@@ -48,6 +59,9 @@ pub enum Kind {
 /// How long one node may think about a read or a plain write before another one is asked as well.
 pub const SECOND_NODE_AFTER: Duration = Duration::from_millis(100);
 
+/// How long the nodes may take to prepare a statement.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A prepared statement of one kind.
 #[derive(Debug, Clone)]
 pub struct Statement(PreparedStatement);
@@ -57,19 +71,38 @@ pub struct Statement(PreparedStatement);
 pub struct Cql {
     session: Session,
     profiles: Profiles,
+    keyspace: String,
+    datacenter: String,
+    #[cfg(feature = "conformance")]
+    faults: super::Faults,
 }
 
 impl Cql {
-    /// Lets nobody in who has not prepared the keyspace: see [`migrate`](super::migrate).
+    /// A session with a keyspace that [`migrate`](super::migrate()) has made. Whether its tables are those of this version,
+    /// [`check`](super::check) tells.
     pub async fn connect(options: &CqlOptions) -> Result<Self, CqlError> {
-        let connected = connect::connect(options).await?;
-        let profiles = Profiles::new(options.request_timeout, &connected.datacenter);
-        Ok(Cql { session: connected.session, profiles })
+        Ok(Self::on(connect::connect(options).await?, options))
     }
 
-    /// Prepares a statement on the keyspace of the session.
+    /// On a session that uses the keyspace of the URL.
+    pub(super) fn on(connected: Connected, options: &CqlOptions) -> Self {
+        Cql {
+            profiles: Profiles::new(options.request_timeout, &connected.datacenter),
+            session: connected.session,
+            keyspace: options.url.keyspace.clone(),
+            datacenter: connected.datacenter,
+            #[cfg(feature = "conformance")]
+            faults: super::Faults::default(),
+        }
+    }
+
+    /// Prepares a statement on the keyspace of the session, on every node that is there. One that is away now, or forgets it,
+    /// is taught it when it is first asked.
     pub async fn prepare(&self, kind: Kind, statement: &str) -> Result<Statement, CqlError> {
-        let mut prepared = self.session.prepare(statement).await?;
+        // The driver asks all nodes, and waits for all of them without an end.
+        let prepared = timeout(PREPARE_TIMEOUT, self.session.prepare(statement)).await;
+        let late = |_| CqlError::from(ExecutionError::RequestTimeout(PREPARE_TIMEOUT));
+        let mut prepared = prepared.map_err(late)?.map_err(|cause| CqlError::preparing(statement, &cause))?;
         prepared.set_execution_profile_handle(Some(self.profiles.of(kind).clone()));
         // A second attempt at a serial read, too, is up to whoever asks.
         prepared.set_is_idempotent(matches!(kind, Kind::Read | Kind::Write));
@@ -80,13 +113,13 @@ impl Cql {
 
     /// Runs a read. All of its rows come at once: the statement has a `LIMIT`, or names its rows.
     pub async fn rows(&self, statement: &Statement, values: impl SerializeRow) -> Result<QueryRowsResult, CqlError> {
-        let answer = self.session.execute_unpaged(&statement.0, values).await?;
+        let answer = self.ask(self.session.execute_unpaged(&statement.0, values)).await?;
         answer.into_rows_result().map_err(CqlError::unreadable)
     }
 
     /// Runs a plain write.
     pub async fn write(&self, statement: &Statement, values: impl SerializeRow) -> Result<(), CqlError> {
-        self.session.execute_unpaged(&statement.0, values).await?;
+        self.ask(self.session.execute_unpaged(&statement.0, values)).await?;
         Ok(())
     }
 
@@ -109,8 +142,42 @@ impl Cql {
         batch: &Batch,
         values: impl scylla::serialize::batch::BatchValues,
     ) -> Result<Conditional, CqlError> {
-        let answer = self.session.batch(batch, values).await?;
+        let answer = self.ask(self.session.batch(batch, values)).await?;
         Conditional::read(&answer.into_rows_result().map_err(CqlError::unreadable)?)
+    }
+
+    /// Every statement that is run goes through here.
+    async fn ask<T>(&self, statement: impl Future<Output = Result<T, ExecutionError>>) -> Result<T, CqlError> {
+        #[cfg(feature = "conformance")]
+        let statement = self.faults.pass(statement);
+        Ok(statement.await?)
+    }
+
+    /// What tests may do to this session.
+    #[cfg(feature = "conformance")]
+    pub fn faults(&self) -> &super::Faults {
+        &self.faults
+    }
+
+    /// Runs a statement that changes tables, and waits until all nodes that are up have them.
+    pub(super) async fn define(&self, statement: &str) -> Result<(), SchemaError> {
+        self.session.query_unpaged(statement, ()).await.map_err(CqlError::from)?;
+        self.agreement().await
+    }
+
+    /// Waits until all nodes that are up have the same tables.
+    pub(super) async fn agreement(&self) -> Result<(), SchemaError> {
+        let agreed = self.session.await_schema_agreement().await;
+        agreed.map(drop).map_err(|why| SchemaError::NoAgreement(why.to_string()))
+    }
+
+    pub fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    /// The one that a quorum is counted in.
+    pub fn datacenter(&self) -> &str {
+        &self.datacenter
     }
 
     /// What the driver counts.

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::{
     Engine, Once,
     jars::jars,
-    java::java,
+    java::{java, keytool},
     network::{HOSTS, Network},
     once, or_fail,
     ports::Port,
@@ -44,6 +44,15 @@ struct Node {
     /// CQL's and the nodes' own, the same on every node.
     ports: Arc<[Port; 2]>,
     commit_log: CommitLog,
+    is_guarded: bool,
+}
+
+impl Node {
+    /// The one node of a cluster.
+    fn alone(commit_log: CommitLog) -> Result<Self> {
+        let (address, ports) = (Ipv4Addr::LOCALHOST, take_ports()?);
+        Ok(Self { address, seed: address, runner: Vec::new(), ports, commit_log, is_guarded: false })
+    }
 }
 
 /// A node that a test owns.
@@ -97,9 +106,30 @@ impl Cassandra {
         let ports = or_fail(take_ports());
         [0, 1, 2].map(|index| {
             let (address, seed, ports) = (addresses[index], addresses[0], Arc::clone(&ports));
-            let node = Node { address, seed, runner: runner(index), ports, commit_log: CommitLog::Batch };
-            or_fail(Self::start_node(node))
+            or_fail(Self::start_node(Node {
+                address,
+                seed,
+                runner: runner(index),
+                ports,
+                commit_log: CommitLog::Batch,
+                is_guarded: false,
+            }))
         })
+    }
+
+    /// One node, with [`CommitLog::Batch`], that wants a password (the user `cassandra` has `cassandra`), and speaks TLS with whoever
+    /// begins it, under [its certificate](Self::certificate).
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_guarded() -> Self {
+        let node = Node::alone(CommitLog::Batch);
+        or_fail(node.and_then(|node| Self::start_node(Node { is_guarded: true, ..node })))
+    }
+
+    /// The certificate of a node that was [started guarded](Self::start_guarded), as a PEM file.
+    pub fn certificate(&self) -> PathBuf {
+        self.server.dir().join(CERTIFICATE)
     }
 
     /// What a client is told: `host:port`.
@@ -108,16 +138,19 @@ impl Cassandra {
     }
 
     fn try_start_with(commit_log: CommitLog) -> Result<Self> {
-        let (address, ports) = (Ipv4Addr::LOCALHOST, take_ports()?);
-        Self::start_node(Node { address, seed: address, runner: Vec::new(), ports, commit_log })
+        Self::start_node(Node::alone(commit_log)?)
     }
 
     fn start_node(node: Node) -> Result<Self> {
         let (java, jars) = (java()?, jars("cassandra")?);
         let address = (node.address, node.ports[0].number()).into();
         let mut server = Server::new("Cassandra", WatchedDir::new("cassandra")?, address, speaks_cql);
-        fs::write(server.dir().join("cassandra.yaml"), yaml(&node, &server.data()))?;
+        let guard = if node.is_guarded { guard(server.dir()) } else { String::new() };
+        fs::write(server.dir().join("cassandra.yaml"), yaml(&node, &server.data()) + &guard)?;
         fs::create_dir(server.data())?;
+        if node.is_guarded {
+            make_certificate(&mut server, &java, node.address)?;
+        }
         let command = command(java, &jars, &server)?;
         server.start_by([node.runner, command].concat())?;
         Ok(Self { server, _ports: node.ports })
@@ -162,6 +195,39 @@ hints_directory: \"{data}/hints\"
 auto_snapshot: false
 "
     )
+}
+
+const KEYSTORE: &str = "keystore.p12";
+const CERTIFICATE: &str = "certificate.pem";
+
+/// The shortest that keytool takes is six characters.
+const KEYSTORE_PASSWORD: &str = "not-secret";
+
+/// TLS for whoever wants it: whether it is ready is asked without.
+fn guard(dir: &Path) -> String {
+    format!(
+        "authenticator: PasswordAuthenticator
+client_encryption_options:
+  enabled: true
+  optional: true
+  keystore: \"{}\"
+  keystore_password: {KEYSTORE_PASSWORD}
+",
+        dir.join(KEYSTORE).display()
+    )
+}
+
+fn make_certificate(server: &mut Server, java: &str, address: Ipv4Addr) -> Result<()> {
+    let [keystore, certificate] = [KEYSTORE, CERTIFICATE].map(|name| server.dir().join(name).display().to_string());
+    let keytool = keytool(java);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let store = ["-alias", "node", "-keystore", &keystore, "-storepass", KEYSTORE_PASSWORD];
+    let name = format!("san=ip:{address}");
+    let make = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=septet", "-ext", &name, "-storetype", "PKCS12"];
+    server.prepare(&words(&[&[keytool.as_str()], &make[..], &store[..]].concat()))?;
+    server.prepare(&words(
+        &[&[keytool.as_str()], &["-exportcert", "-rfc", "-file", &certificate][..], &store[..]].concat(),
+    ))
 }
 
 /// What Cassandra reaches into on Java 17, from its own `jvm17-server.options`.
@@ -218,6 +284,7 @@ fn command(java: String, jars: &Path, server: &Server) -> Result<Vec<String>> {
         concat!("-Dlogback.configurationFile=", env!("CARGO_MANIFEST_DIR"), "/engines/cassandra/logback.xml").into(),
         "-Dcassandra-foreground=yes".into(),
         "-Dcassandra.ring_delay_ms=2000".into(),
+        "-Dcassandra.superuser_setup_delay_ms=0".into(),
         "-Dcassandra.skip_wait_for_gossip_to_settle=0".into(),
     ]);
     command.extend(["-cp".into(), format!("{}/*", jars.display())]);

@@ -18,6 +18,11 @@ pub fn java() -> Result<String> {
         .with_context(|| format!("no Java {VERSION}: install a JDK {VERSION} (on Debian or Ubuntu: openjdk-17-jdk-headless), and set JAVA_HOME if it is not found"))
 }
 
+/// The `keytool` that came with a `java`.
+pub fn keytool(java: &str) -> String {
+    java.strip_suffix("java").map_or_else(|| "keytool".to_owned(), |home| format!("{home}keytool"))
+}
+
 fn candidates() -> impl Iterator<Item = String> {
     let installed = fs::read_dir(HOMES).into_iter().flatten().flatten().map(|entry| entry.path());
     let homes =

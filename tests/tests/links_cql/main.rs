@@ -1,6 +1,18 @@
 //! Links in a real Cassandra: the suite of every implementation, and what only a cluster can do.
 
+mod access;
+mod api_key_faults;
+mod born;
+mod claim_faults;
+mod cut_off;
+mod durability;
 mod keyspace;
+mod listing;
+mod made_up;
+mod migrate;
+mod races;
+mod stalled;
+mod work;
 
 use keyspace::Keyspace;
 

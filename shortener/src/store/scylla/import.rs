@@ -11,9 +11,10 @@ use super::{
     ScyllaStore,
     attempt::Attempt,
     error,
-    listing::{Entry, SHARDS},
+    listing::{Entry, shard},
     names::Name,
-    row::{self, COLUMNS, NewRow},
+    row::{self, COLUMNS},
+    values::NewRow,
 };
 use crate::{
     backoff::Backoff,
@@ -55,7 +56,7 @@ impl CopiedUpTo {
 #[derive(Debug, Default)]
 pub struct ShardsInOrder {
     second: i64,
-    place: i64,
+    place: u64,
 }
 
 impl ShardsInOrder {
@@ -63,7 +64,7 @@ impl ShardsInOrder {
         let second = created_at_ms.div_euclid(1000);
         self.place = if second == self.second { self.place + 1 } else { 0 };
         self.second = second;
-        (self.place % i64::from(SHARDS)) as i16
+        shard::of_position(self.place)
     }
 }
 
@@ -156,15 +157,13 @@ impl Destination<'_> {
         self.conditional(&self.importer.idempotency_key, values).await.map(drop)
     }
 
-    /// Writes a link as it is, with its names, in the order of a creation.
+    /// Writes a link as it is, with its names. It is listed last: an old entry without a link would be swept up.
     pub async fn link(&self, link: &Link, shard: i16) -> Result<Imported, StoreError> {
         for name in Name::all_of(link) {
             if !self.take(&name, link).await? {
                 return Ok(Imported::NameTaken(name.as_str().to_owned()));
             }
         }
-        let entry = Entry { archived: link.archived, created_at_ms: link.created_at_ms, shard, id: link.id };
-        self.store.listing.enter(entry, link.revision).await?;
         let written_at = link.revision.cast_signed();
         if link.revision > 1 {
             // An earlier attempt may have written an earlier revision, with columns that this one has not.
@@ -173,6 +172,8 @@ impl Destination<'_> {
         }
         let row = NewRow::of(link, shard, None, None);
         self.write(&self.importer.write, Dated { row, written_at }).await?;
+        let entry = Entry { archived: link.archived, created_at_ms: link.created_at_ms, shard, id: link.id };
+        self.store.listing.enter(entry, link.revision).await?;
         Ok(Imported::Imported)
     }
 

@@ -16,7 +16,7 @@
 //! 4. the link is written. From here on it is there.
 //!
 //! Cut off before 4, there is no link: a held name leads nowhere and is taken from its holder by whoever wants it next; a listed id that has no link is
-//! passed over; the same idempotency key finishes what was begun, under the same id.
+//! passed over; the same idempotency key finishes what was begun, under the same id ([`repeat`]).
 //!
 //! **Order of a change** ([`change`]): new names are taken, the link is listed in the other listing if it is archived or brought back, the link is
 //! written if its revision is still the one that was read; then old names are let go and the old listing is left. **Of a deletion**: the idempotency
@@ -28,7 +28,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use analytics::cql::{self, Cql, CqlError, CqlOptions, Migration, Schema};
+use analytics::cql::{self, Cql, CqlError, CqlOptions, Migrated, Migration, Schema, SchemaError};
 
 use async_trait::async_trait;
 
@@ -39,16 +39,26 @@ use crate::{
     link::{ExternalId, Link, LinkId},
 };
 
+mod answer;
 mod api_keys;
 mod attempt;
 mod change;
 mod claims;
 mod create;
+mod fence;
+mod id_space;
+mod idempotency;
 mod import;
 mod links;
 mod listing;
+mod metrics;
 mod names;
+mod remove;
+mod repeat;
 mod row;
+mod taking;
+mod values;
+mod writer;
 
 pub use import::{CopiedUpTo, Destination, Imported, ShardsInOrder};
 
@@ -63,8 +73,33 @@ const SCHEMA: Schema = Schema {
 };
 
 /// Makes the keyspace and its tables, or brings them up to date.
-pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<(), CqlError> {
+pub async fn migrate(options: &CqlOptions, replication_factor: u32) -> Result<Migrated, SchemaError> {
     cql::migrate(options, replication_factor, SCHEMA).await
+}
+
+/// Why a link store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error("the id space of the link store cannot be told: {0}")]
+    IdSpace(StoreError),
+}
+
+impl From<CqlError> for OpenError {
+    fn from(error: CqlError) -> Self {
+        OpenError::Schema(error.into())
+    }
+}
+
+impl OpenError {
+    /// Whether the same may turn out well later, without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            OpenError::Schema(error) => error.is_transient(),
+            OpenError::IdSpace(error) => matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded),
+        }
+    }
 }
 
 /// The link store in a keyspace of its own, or one that it shares.
@@ -73,23 +108,49 @@ pub struct ScyllaStore {
     /// Tells which id a code belongs to; there is none before an id space is pinned.
     codec: OnceLock<Codec>,
     reader: links::Reader,
-    writer: create::Writer,
+    writer: writer::Writer,
     names: names::Names,
+    records: idempotency::Records,
     listing: listing::Listing,
+    claims: claims::Table,
+    id_space: id_space::Table,
+    api_keys: api_keys::Table,
 }
 
 impl ScyllaStore {
-    /// Opens a keyspace that was [migrated](migrate).
-    pub async fn open(options: &CqlOptions) -> Result<Self, CqlError> {
+    /// Opens a keyspace that was [migrated](migrate). Links are found by their codes once an id space is pinned, now or earlier.
+    ///
+    /// # Errors
+    /// A sentence for a person; [`OpenError::is_transient`] tells whether to try again.
+    pub async fn open(options: &CqlOptions) -> Result<Self, OpenError> {
+        metrics::describe();
         let cql = Arc::new(Cql::connect(options).await?);
+        cql::check(&cql, SCHEMA).await?;
+        let id_space = id_space::Table::prepare(&cql).await?;
+        let pinned = id_space.pinned().await.map_err(OpenError::IdSpace)?;
         Ok(ScyllaStore {
-            codec: OnceLock::new(),
+            codec: pinned.map_or_else(OnceLock::new, |id_space| OnceLock::from(Codec::new(&id_space))),
             reader: links::Reader::prepare(&cql).await?,
-            writer: create::Writer::prepare(&cql).await?,
+            writer: writer::Writer::prepare(&cql).await?,
             names: names::Names::prepare(&cql).await?,
+            records: idempotency::Records::prepare(&cql).await?,
             listing: listing::Listing::prepare(&cql).await?,
+            claims: claims::Table::prepare(&cql).await?,
+            id_space,
+            api_keys: api_keys::Table::prepare(&cql).await?,
             cql,
         })
+    }
+
+    /// The session, for what the process says of it at its start and counts of it: [`cql::durability()`], [`cql::show`].
+    pub fn cql(&self) -> &Cql {
+        &self.cql
+    }
+
+    /// What tests may do to its session.
+    #[cfg(feature = "conformance")]
+    pub fn faults(&self) -> &cql::Faults {
+        self.cql.faults()
     }
 
     fn codec(&self) -> Result<&Codec, StoreError> {
@@ -124,7 +185,7 @@ impl Links for ScyllaStore {
     }
 
     async fn count(&self, archived: Archived) -> Result<u64, StoreError> {
-        self.listing.count(archived).await
+        self.count_links(archived).await
     }
 
     async fn replace(&self, before: &Link, after: &Link) -> Result<Replaced, StoreError> {
@@ -143,8 +204,10 @@ impl Store for ScyllaStore {
         std::future::pending().await
     }
 
-    /// Nothing is under way that nobody waits for; connections end with the session.
-    async fn close(&self) {}
+    /// Only repairs of the listing are under way without anybody who waits for them; connections end with the session.
+    async fn close(&self) {
+        self.listing.close().await;
+    }
 }
 
 /// What an error of the cluster means to the caller.

@@ -1,11 +1,9 @@
 //! A link as a row, and back.
 
-use scylla::{
-    DeserializeRow, SerializeRow,
-    value::MaybeUnset::{self, Set, Unset},
-};
+use scylla::DeserializeRow;
 use uuid::Uuid;
 
+use super::{attempt::Attempt, listing::Entry, names::Name};
 use crate::{
     destination::Destination,
     key::{Domain, Key},
@@ -40,7 +38,46 @@ pub struct Row {
 }
 
 impl Row {
-    /// The link; `None` for a row that stands for an unfinished creation.
+    /// Whether there is no link: it is kept from coming into being, or was deleted.
+    pub fn is_void(&self) -> bool {
+        self.url.is_none()
+    }
+
+    /// Whether there was a link, which was deleted.
+    pub fn was_deleted(&self) -> bool {
+        self.is_void() && self.revision > Some(0)
+    }
+
+    /// Whether it is a link of this name.
+    pub fn has(&self, name: &Name<'_>) -> bool {
+        !self.is_void()
+            && match name {
+                Name::Alias(domain, alias) => {
+                    self.domain.as_deref() == Some(domain.as_str()) && self.key.as_deref() == Some(alias.as_str())
+                }
+                Name::ExternalId(external_id) => self.external_id.as_deref() == Some(external_id.as_str()),
+            }
+    }
+
+    pub fn revision(&self) -> Result<i64, StoreError> {
+        self.revision.ok_or_else(|| StoreError::Unreadable(format!("link {} has no revision", self.id)))
+    }
+
+    pub fn is_by(&self, attempt: Attempt) -> bool {
+        self.attempt == Some(attempt.0)
+    }
+
+    /// Where the link is listed.
+    pub fn entry(&self) -> Result<Entry, StoreError> {
+        match (self.archived, self.created_at_ms, self.listing_shard) {
+            (Some(archived), Some(created_at_ms), Some(shard)) => {
+                Ok(Entry { archived, created_at_ms, shard, id: id(self.id) })
+            }
+            _ => Err(StoreError::Unreadable(format!("link {} is not listed", self.id))),
+        }
+    }
+
+    /// The link; `None` for a void row.
     pub fn link(self) -> Result<Option<Link>, StoreError> {
         let Some(url) = self.url else { return Ok(None) };
         let missing = |column: &str| StoreError::Unreadable(format!("link {} has no {column}", self.id));
@@ -73,54 +110,4 @@ pub fn bigint(id: LinkId) -> i64 {
 /// An id that was stored.
 pub fn id(stored: i64) -> LinkId {
     LinkId(stored.cast_unsigned())
-}
-
-/// What a new link's row is written from. Columns that have no value are not written: a written null is a tombstone.
-#[derive(Debug, SerializeRow)]
-pub struct NewRow<'a> {
-    id: i64,
-    domain: &'a str,
-    key: &'a str,
-    url: &'a str,
-    external_id: MaybeUnset<&'a str>,
-    expires_at_ms: MaybeUnset<i64>,
-    expired_url: MaybeUnset<&'a str>,
-    title: MaybeUnset<&'a str>,
-    comments: MaybeUnset<&'a str>,
-    archived: bool,
-    redirect_status: i16,
-    created_at_ms: i64,
-    updated_at_ms: i64,
-    revision: i64,
-    listing_shard: i16,
-    idempotency_key: MaybeUnset<&'a [u8]>,
-    attempt: MaybeUnset<Uuid>,
-}
-
-impl<'a> NewRow<'a> {
-    pub fn of(link: &'a Link, listing_shard: i16, idempotency_key: Option<&'a [u8]>, attempt: Option<Uuid>) -> Self {
-        NewRow {
-            id: bigint(link.id),
-            domain: link.domain.as_str(),
-            key: link.key.as_str(),
-            url: link.url.as_str(),
-            external_id: set(link.external_id.as_ref().map(ExternalId::as_str)),
-            expires_at_ms: set(link.expires_at_ms),
-            expired_url: set(link.expired_url.as_ref().map(Destination::as_str)),
-            title: set(link.title.as_deref()),
-            comments: set(link.comments.as_deref()),
-            archived: link.archived,
-            redirect_status: u16::from(link.redirect_status).cast_signed(),
-            created_at_ms: link.created_at_ms,
-            updated_at_ms: link.updated_at_ms,
-            revision: link.revision.cast_signed(),
-            listing_shard,
-            idempotency_key: set(idempotency_key),
-            attempt: set(attempt),
-        }
-    }
-}
-
-fn set<T>(value: Option<T>) -> MaybeUnset<T> {
-    value.map_or(Unset, Set)
 }
