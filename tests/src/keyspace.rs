@@ -1,6 +1,6 @@
 //! A keyspace of a test's own, prepared as an operator prepares one.
 
-use std::{path::Path, thread};
+use std::{path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
@@ -10,6 +10,9 @@ use crate::{
     engines::unique_name,
     process::{Ended, Launch},
 };
+
+/// How long making tables may take: several nodes agree on each.
+const MIGRATED_WITHIN: Duration = Duration::from_secs(120);
 
 /// Which migrations were applied stands in this table.
 const MIGRATIONS: &str = "schema_migrations";
@@ -40,7 +43,7 @@ impl Keyspace {
             .flag("--links", self.url())
             .flag("--links-timeout-ms", "10000")
             .flag("--replication-factor", copies.to_string())
-            .run_to_end("migrate")
+            .run_to_end_within("migrate", MIGRATED_WITHIN)
     }
 
     /// As `--links` takes it.

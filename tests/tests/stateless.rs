@@ -5,9 +5,9 @@ use std::{fs, path::Path, time::Duration};
 use septet_tests::{mode::Mode, septet::Setup, wait};
 use serde_json::json;
 
-/// What there may be in the data directory of an instance of a cluster: the lock of the directory, the click log, and what clicks are
-/// counted in.
-const KEPT: [&str; 5] = ["lock", "click-log", "analytics.db", "analytics.db-shm", "analytics.db-wal"];
+/// What there may be in the data directory of an instance of a cluster: the lock of the directory, the click log, the salts of its
+/// visitors, and what clicks are counted in.
+const KEPT: [&str; 6] = ["lock", "clicks", "visitor-salts", "analytics.db", "analytics.db-shm", "analytics.db-wal"];
 
 fn names(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()

@@ -113,13 +113,13 @@ impl Cql {
 
     /// Runs a read. All of its rows come at once: the statement has a `LIMIT`, or names its rows.
     pub async fn rows(&self, statement: &Statement, values: impl SerializeRow) -> Result<QueryRowsResult, CqlError> {
-        let answer = self.ask(self.session.execute_unpaged(&statement.0, values)).await?;
+        let answer = self.ask(Box::pin(self.session.execute_unpaged(&statement.0, values))).await?;
         answer.into_rows_result().map_err(CqlError::unreadable)
     }
 
     /// Runs a plain write.
     pub async fn write(&self, statement: &Statement, values: impl SerializeRow) -> Result<(), CqlError> {
-        self.ask(self.session.execute_unpaged(&statement.0, values)).await?;
+        self.ask(Box::pin(self.session.execute_unpaged(&statement.0, values))).await?;
         Ok(())
     }
 
@@ -142,11 +142,12 @@ impl Cql {
         batch: &Batch,
         values: impl scylla::serialize::batch::BatchValues,
     ) -> Result<Conditional, CqlError> {
-        let answer = self.ask(self.session.batch(batch, values)).await?;
+        let answer = self.ask(Box::pin(self.session.batch(batch, values))).await?;
         Conditional::read(&answer.into_rows_result().map_err(CqlError::unreadable)?)
     }
 
-    /// Every statement that is run goes through here.
+    /// Every statement that is run goes through here, boxed: the driver's futures are so large that the stack of a worker thread is too
+    /// small for a few of them, one in the other.
     async fn ask<T>(&self, statement: impl Future<Output = Result<T, ExecutionError>>) -> Result<T, CqlError> {
         #[cfg(feature = "conformance")]
         let statement = self.faults.pass(statement);

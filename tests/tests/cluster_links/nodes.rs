@@ -6,6 +6,7 @@ use parking_lot::{Mutex, MutexGuard};
 use septet_tests::{
     by_hand,
     engines::{Engine, cassandra::Cassandra, network::Network},
+    keyspace::Keyspace,
     wait,
 };
 
@@ -14,6 +15,9 @@ const TOGETHER_WITHIN: Duration = Duration::from_secs(90);
 
 /// So many reads in a row must find every replica: whichever node they begin at.
 const READS_TOGETHER: usize = 9;
+
+/// Copies of every row: one on each node.
+const COPIES: u32 = 3;
 
 /// A row that every node has a copy of.
 const SCHEMA: [&str; 2] = [
@@ -36,6 +40,8 @@ pub struct Nodes {
     nodes: [Cassandra; 3],
     states: [State; 3],
     network: Result<Network, String>,
+    /// Made by the first test, emptied for each later one.
+    keyspace: Option<Keyspace>,
 }
 
 impl Nodes {
@@ -55,11 +61,11 @@ impl Nodes {
         match Network::new() {
             Ok(network) => {
                 let nodes = Cassandra::start_three_in(&network);
-                Self { nodes, states: [State::Up; 3], network: Ok(network) }
+                Self { nodes, states: [State::Up; 3], network: Ok(network), keyspace: None }
             }
             Err(error) => {
                 let network = Err(format!("{error:#}"));
-                Self { nodes: Cassandra::start_three(), states: [State::Up; 3], network }
+                Self { nodes: Cassandra::start_three(), states: [State::Up; 3], network, keyspace: None }
             }
         }
     }
@@ -67,6 +73,15 @@ impl Nodes {
     /// All nodes, written `host:port,host:port,host:port`.
     pub fn contact_points(&self) -> String {
         self.nodes.each_ref().map(Cassandra::contact_point).join(",")
+    }
+
+    /// The keyspace of the test that has the nodes: empty at first.
+    pub fn keyspace(&mut self) -> &Keyspace {
+        if let Some(keyspace) = &self.keyspace {
+            keyspace.empty();
+        }
+        let contact_points = self.contact_points();
+        self.keyspace.get_or_insert_with(|| Keyspace::new(&contact_points, COPIES))
     }
 
     /// Every node answers for its copies, whichever is asked.

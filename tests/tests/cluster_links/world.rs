@@ -4,7 +4,6 @@ use parking_lot::MutexGuard;
 use septet_tests::{
     client::Client,
     engines::mariadb::{self, Database},
-    keyspace::Keyspace,
     mode::{ADVICE_OF_CASSANDRA, Mode},
     process::Launch,
     restartable::Restartable,
@@ -19,9 +18,6 @@ use super::nodes::Nodes;
 /// Short, so that links pass their time in the cache while nodes are away.
 pub const CACHE_TTL_MS: &str = "2000";
 
-/// Copies of every row: one on each node.
-const COPIES: u32 = 3;
-
 /// What instances log of nodes that are away: the driver's words, and their own.
 const OF_AN_OUTAGE: [&str; 6] = [
     "\"target\":\"scylla::",
@@ -35,7 +31,6 @@ const OF_AN_OUTAGE: [&str; 6] = [
 /// Everything that a test of this program drives.
 pub struct World {
     pub instances: Vec<Restartable>,
-    pub keyspace: Keyspace,
     _tokens: Restartable,
     _database: Database,
     _directory: TempDir,
@@ -55,10 +50,10 @@ impl World {
 
     /// As [`start`](Self::start), with instances that are started with something else as well.
     pub async fn start_with(instances: usize, change: impl Fn(Launch) -> Launch) -> Self {
-        let nodes = Nodes::take().await;
+        let mut nodes = Nodes::take().await;
         block_in_place(|| {
             let directory = tempfile::tempdir().expect("a directory for temporary files");
-            let keyspace = Keyspace::new(&nodes.as_ref().expect("taken").contact_points(), COPIES);
+            let links = nodes.as_mut().expect("taken").keyspace().url();
             let database = mariadb::database();
             services::migrate(&database.url(), directory.path());
             let tokens = Restartable::started(services::launch(&database.url(), directory.path()));
@@ -66,7 +61,7 @@ impl World {
                 let data_dir = directory.path().join(format!("instance-{n}"));
                 std::fs::create_dir(&data_dir).expect("a name of its own");
                 let setup = Setup::in_mode(Mode::Embedded, &data_dir)
-                    .flag("--links", keyspace.url())
+                    .flag("--links", &links)
                     .flag("--leases", services::urls(&[tokens.address()]))
                     .flag("--cache-ttl-ms", CACHE_TTL_MS)
                     .env("SEPTET_TOKEN_SERVICE_SECRET", services::SECRET)
@@ -74,7 +69,7 @@ impl World {
                 change(setup.launch())
             };
             let instances = (0..instances).map(|n| Restartable::started(launch(n))).collect();
-            Self { instances, keyspace, _tokens: tokens, _database: database, _directory: directory, nodes }
+            Self { instances, _tokens: tokens, _database: database, _directory: directory, nodes }
         })
     }
 
