@@ -20,7 +20,7 @@ const CLIENTS: usize = 4;
 const NAMES: usize = 200;
 
 /// Names that are asked for at the same time.
-const NAMES_AT_ONCE: usize = 4;
+const NAMES_AT_ONCE: usize = 2;
 
 /// Requests that may get no clear answer, of all.
 const UNCLEAR_MAX_PERCENT: usize = 2;

@@ -18,6 +18,9 @@ use super::nodes::Nodes;
 /// Short, so that links pass their time in the cache while nodes are away.
 pub const CACHE_TTL_MS: &str = "2000";
 
+/// How long a call may take where it is no matter of time.
+const PATIENT_MS: &str = "15000";
+
 /// What instances log of nodes that are away: the driver's words, and their own.
 const OF_AN_OUTAGE: [&str; 6] = [
     "\"target\":\"scylla::",
@@ -38,18 +41,17 @@ pub struct World {
 }
 
 impl World {
-    /// So many instances, which find everything in order.
+    /// So many instances, which find everything in order, and wait for as long as nodes take: they share a machine.
     pub async fn start(instances: usize) -> Self {
-        Self::start_with(instances, |launch| launch).await
+        Self::start_with(instances, |launch| launch.flag("--links-timeout-ms", PATIENT_MS)).await
     }
 
-    /// So many instances, which may say that nodes are away.
+    /// So many instances as they are started by default, which may say that nodes are away.
     pub async fn start_for_outages(instances: usize) -> Self {
         Self::start_with(instances, |launch| OF_AN_OUTAGE.into_iter().fold(launch, Launch::allow_log)).await
     }
 
-    /// As [`start`](Self::start), with instances that are started with something else as well.
-    pub async fn start_with(instances: usize, change: impl Fn(Launch) -> Launch) -> Self {
+    async fn start_with(instances: usize, change: impl Fn(Launch) -> Launch) -> Self {
         let mut nodes = Nodes::take().await;
         block_in_place(|| {
             let directory = tempfile::tempdir().expect("a directory for temporary files");
