@@ -1,6 +1,11 @@
 //! Ten thousand want one link at once, and no instance has it.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use septet_tests::{raw, septet::DOMAIN};
