@@ -1,6 +1,6 @@
 //! Names belong to one link, however many instances are asked for one at once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use reqwest::Method;
 use septet_tests::{
@@ -14,46 +14,67 @@ use super::world::World;
 
 const INSTANCES: usize = 4;
 
-/// For each instance.
-const CLIENTS: usize = 4;
+/// For each instance, and each name.
+const CLIENTS: usize = 2;
 
 const NAMES: usize = 200;
 
 /// Names that are asked for at the same time.
-const NAMES_AT_ONCE: usize = 2;
+const NAMES_AT_ONCE: usize = 4;
 
-/// Requests that may get no clear answer, of all.
-const UNCLEAR_MAX_PERCENT: usize = 2;
+/// Whoever gets no clear answer asks so often before giving up: with so many at one name, transactions of a cluster wear each other out.
+const TRIES: u32 = 8;
 
 /// Links whose creation is repeated.
 const REPEATED: usize = 40;
 
-/// What came of one name: who was told that it is theirs, and who got no clear answer, by their URLs.
+/// What came of one name.
 #[derive(Debug, Default)]
 struct Race {
+    /// Who was told that it is theirs, by their URLs.
     winners: Vec<String>,
+    /// Who got no clear answer at least once, and may have it without having been told.
     unclear: Vec<String>,
+    refused: usize,
 }
 
-/// Every client of every instance asks for the name at once.
+/// Every client of every instance asks for the name at once, until there is a clear answer.
 async fn race(clients: &[Client], field: &'static str, name: String) -> (String, Race) {
     let all: JoinSet<_> = (0..CLIENTS)
         .flat_map(|n| clients.iter().cloned().enumerate().map(move |(instance, client)| (n, instance, client)))
         .map(|(n, instance, client)| {
-            let mut body = json!({ "url": format!("https://example.com/{instance}/{n}/{name}") });
-            body[field] = json!(name);
-            async move { (body["url"].as_str().expect("as written").to_owned(), client.create(&body).await) }
+            let url = format!("https://example.com/{instance}/{n}/{name}");
+            let body = json!({ "url": url, field: name });
+            async move { (url, ask(&client, &body).await) }
         })
         .collect();
     let mut race = Race::default();
-    for (url, answer) in all.join_all().await {
+    for (url, (answer, refused)) in all.join_all().await {
+        race.refused += refused;
+        if refused > 0 {
+            race.unclear.push(url);
+        }
         match answer.status {
             200 => race.winners.push(answer.link().url),
-            503 => race.unclear.push(url),
+            503 => {}
             _ => drop(answer.error(409, "conflict")),
         }
     }
     (name, race)
+}
+
+/// The first clear answer, and how many were not before it.
+async fn ask(client: &Client, body: &Value) -> (Answer, usize) {
+    let mut refused = 0;
+    for attempt in 1..=TRIES {
+        let answer = client.create(body).await;
+        if answer.status != 503 {
+            return (answer, refused);
+        }
+        refused += 1;
+        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=100 * u64::from(attempt)))).await;
+    }
+    (client.create(body).await, refused)
 }
 
 /// Whose link `name` is, by each instance.
@@ -73,7 +94,6 @@ async fn owners(clients: &[Client], field: &str, name: &str) -> Vec<Option<Strin
 async fn a_name_that_many_ask_for_at_once_has_one_winner() {
     let mut world = World::start(INSTANCES).await;
     let clients = world.clients();
-    let mut asked_unclear = 0;
     for field in ["key", "externalId"] {
         let mut races: HashMap<String, Race> = HashMap::new();
         for first in (0..NAMES).step_by(NAMES_AT_ONCE) {
@@ -83,22 +103,14 @@ async fn a_name_that_many_ask_for_at_once_has_one_winner() {
         for (name, race) in &races {
             let owners = owners(&clients, field, name).await;
             assert!(owners.iter().all(|owner| *owner == owners[0]), "{field} {name}: {owners:?}, {race:?}");
-            assert!(race.winners.len() <= 1, "{field} {name}: {race:?}");
-            let owner = owners[0].as_ref();
-            match race.winners.first() {
-                Some(winner) => assert_eq!(owner, Some(winner), "{field} {name}"),
-                None => {
-                    assert!(!race.unclear.is_empty(), "{field} {name} was refused to all");
-                    assert!(owner.is_none_or(|owner| race.unclear.contains(owner)), "{field} {name}: {owner:?}");
-                }
-            }
+            let owner = owners[0].as_ref().unwrap_or_else(|| panic!("{field} {name} was given to nobody: {race:?}"));
+            assert!(race.winners.iter().all(|winner| winner == owner), "{field} {name} is {owner}'s: {race:?}");
+            assert!(race.winners.len() == 1 || race.unclear.contains(owner), "{field} {name} is {owner}'s: {race:?}");
         }
-        let unclear: usize = races.values().map(|race| race.unclear.len()).sum();
-        println!("{field}: {} of {} requests unclear", unclear, NAMES * INSTANCES * CLIENTS);
-        asked_unclear += unclear;
+        let sum = |of: fn(&Race) -> usize| races.values().map(of).sum::<usize>();
+        let (winners, refused) = (sum(|race| race.winners.len()), sum(|race| race.refused));
+        println!("{field}: {NAMES} names, {winners} winners told, {refused} requests refused");
     }
-    let asked = 2 * NAMES * INSTANCES * CLIENTS;
-    assert!(asked_unclear * 100 <= asked * UNCLEAR_MAX_PERCENT, "{asked_unclear} of {asked} requests unclear");
     world.stop();
 }
 
