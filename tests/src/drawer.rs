@@ -22,8 +22,8 @@ const STREAM_LIMIT: Duration = Duration::from_secs(5);
 pub struct Setup {
     /// As `--leases` takes it.
     pub leases: String,
-    /// The link store that all of them share.
-    pub links: PathBuf,
+    /// The link store that all of them share, as `--links` takes it.
+    pub links: String,
     /// Where their files go.
     pub directory: PathBuf,
     pub ids_per_s: u64,
@@ -37,9 +37,7 @@ impl Setup {
     pub fn start(&self, name: &str) -> Drawer {
         let out = self.directory.join(name);
         let mut child = Command::new(binary::drawer())
-            .args(["--leases", &self.leases, "--ids-per-s", &self.ids_per_s.to_string()])
-            .arg("--links")
-            .arg(&self.links)
+            .args(["--leases", &self.leases, "--links", &self.links, "--ids-per-s", &self.ids_per_s.to_string()])
             .arg("--out")
             .arg(&out)
             .env("SEPTET_TOKEN_SERVICE_SECRET", SECRET)

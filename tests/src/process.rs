@@ -105,7 +105,15 @@ impl Launch {
     /// # Panics
     /// When that takes more than thirty seconds.
     pub fn run_to_end(&self, subcommand: &str) -> Ended {
-        Process::spawn(self.command(subcommand)).wait(START_LIMIT)
+        self.run_to_end_within(subcommand, START_LIMIT)
+    }
+
+    /// As [`run_to_end`](Self::run_to_end), where that may take longer.
+    ///
+    /// # Panics
+    /// When it takes more than `limit`.
+    pub fn run_to_end_within(&self, subcommand: &str, limit: Duration) -> Ended {
+        Process::spawn(self.command(subcommand)).wait(limit)
     }
 
     /// Runs one of its subcommands with these settings, and kills it after so long: whether it had ended by then.

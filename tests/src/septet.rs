@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::{
     binary,
     client::Client,
+    mode::Mode,
     process::{self, Launch, Running},
 };
 
@@ -27,13 +28,23 @@ pub const DOMAIN: &str = "go.example";
 pub struct Setup(Launch);
 
 impl Setup {
-    /// Any two free ports, [`API_KEY`], [`DOMAIN`], and `data_dir`, which outlives the process.
+    /// Any two free ports, [`API_KEY`], [`DOMAIN`], and `data_dir`, which outlives the process; in the mode that is
+    /// [chosen](Mode::chosen).
     ///
     /// # Panics
-    /// When `data_dir` is empty.
+    /// When `data_dir` is empty, or what the mode takes does not start.
     pub fn new(data_dir: &Path) -> Self {
+        Self::in_mode(Mode::chosen(), data_dir)
+    }
+
+    /// As [`new`](Self::new), in the mode of a test that is about this one alone.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new) does.
+    pub fn in_mode(mode: Mode, data_dir: &Path) -> Self {
         let data_dir = &path::absolute(data_dir).expect("a directory");
-        Self(Launch::new(binary::septet(), data_dir))
+        let launch = Launch::new(binary::septet(), data_dir);
+        Self(mode.apply(launch, data_dir))
             .flag("--listen", "127.0.0.1:0")
             .flag("--ops-listen", "127.0.0.1:0")
             .flag("--public-url", format!("http://{DOMAIN}"))

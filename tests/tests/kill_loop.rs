@@ -14,6 +14,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::Method;
 use septet_tests::{
     client::{Client, Link, try_send},
+    mode::Mode,
     septet::{Septet, Setup},
     wait,
 };
@@ -21,6 +22,8 @@ use serde_json::json;
 
 /// Kills, unless this variable says otherwise.
 const KILLS: u64 = 24;
+/// The same where links are in a cluster, and each start and each link takes longer.
+const KILLS_IN_CLUSTER: u64 = 12;
 const KILLS_VARIABLE: &str = "TEST_KILLS";
 
 const CREATORS: u64 = 4;
@@ -213,7 +216,8 @@ async fn check_clicks(client: &Client, ledger: &Ledger) -> Vec<u64> {
 /// log was counted; and when a click was recorded twice, or some were not.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_survives_every_kill() {
-    let kills = env::var(KILLS_VARIABLE).map_or(KILLS, |kills| kills.parse().expect("a number"));
+    let kills = if Mode::chosen() == Mode::Cluster { KILLS_IN_CLUSTER } else { KILLS };
+    let kills = env::var(KILLS_VARIABLE).map_or(kills, |kills| kills.parse().expect("a number"));
     let dir = tempfile::tempdir().unwrap();
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut rng = SmallRng::seed_from_u64(7);

@@ -146,7 +146,8 @@ impl Cql {
         Conditional::read(&answer.into_rows_result().map_err(CqlError::unreadable)?)
     }
 
-    /// Every statement that is run goes through here, boxed: the driver's futures are large, and a store's calls hold several.
+    /// Every statement that is run goes through here, boxed: the driver's futures are so large that the stack of a worker thread is too
+    /// small for a few of them, one in the other.
     async fn ask<T>(&self, statement: impl Future<Output = Result<T, ExecutionError>>) -> Result<T, CqlError> {
         #[cfg(feature = "conformance")]
         let statement = self.faults.pass(statement);

@@ -8,7 +8,7 @@ use std::{
     env,
     fs::{File, OpenOptions},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use analytics::cql::CqlOptions;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use clap::Parser;
@@ -25,7 +26,8 @@ use septet_tests::drawing::Drawn;
 use shortener::{
     allocator::{self, Allocator, NoCodes, metrics::BLOCKS_REFUSED},
     code::Codec,
-    store::{Claim, Claims, Pinned, StoreError, sqlite::SqliteStore},
+    settings::LinksUrl,
+    store::{Claim, Claims, Pinned, Store, StoreError, scylla::ScyllaStore, sqlite::SqliteStore},
 };
 use token_service::{
     Block, IdSpace, Leases, Owner,
@@ -47,6 +49,9 @@ const ID_WAIT: Duration = Duration::from_millis(200);
 /// The shortest pause of a drawer that is ahead of its time.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
+/// How long a statement of a claim may take: drawers share the machine with all that they draw from.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often the counts so far are printed.
 const PRINT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -59,9 +64,9 @@ struct Cli {
     /// The token services, comma-separated
     #[arg(long, value_delimiter = ',')]
     leases: Vec<String>,
-    /// The link store that holds the claims
+    /// The link store that holds the claims: `sqlite:FILE`, or a keyspace that was migrated, `scylla://...`
     #[arg(long)]
-    links: PathBuf,
+    links: LinksUrl,
     /// The file to which ids are added, eight bytes each, the lowest first
     #[arg(long)]
     out: PathBuf,
@@ -75,7 +80,7 @@ struct Cli {
 
 /// The link store, with its refusals counted a second time.
 struct Witnessed {
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     refused: AtomicU64,
 }
 
@@ -106,7 +111,7 @@ async fn main() -> Result<()> {
     let cli = Cli::parse();
     let recorded = PrometheusBuilder::new().install_recorder()?;
     let mut stop = signal(SignalKind::terminate())?;
-    let claims = Arc::new(Witnessed { store: SqliteStore::open(&cli.links).await?, refused: AtomicU64::new(0) });
+    let claims = Arc::new(Witnessed { store: open(&cli.links).await?, refused: AtomicU64::new(0) });
     let leases = Arc::new(client(&cli)?);
     let Some(id_space) = id_space(&leases, &mut stop).await else { return Ok(()) };
     if let Pinned::Theirs(theirs) = claims.pin_id_space(&id_space).await? {
@@ -120,6 +125,16 @@ async fn main() -> Result<()> {
     let end = Drawn { closed: true, ..counts(drawn, &claims, &recorded)? };
     println!("{}", serde_json::to_string(&end)?);
     Ok(())
+}
+
+async fn open(links: &LinksUrl) -> Result<Arc<dyn Store>> {
+    Ok(match links {
+        LinksUrl::Sqlite(url) => Arc::new(SqliteStore::open(&url.path(Path::new("."), "links.db")).await?),
+        LinksUrl::Scylla(url) => {
+            let options = CqlOptions { request_timeout: CLAIM_TIMEOUT, ..CqlOptions::new(url.clone()) };
+            Arc::new(ScyllaStore::open(&options).await?)
+        }
+    })
 }
 
 fn client(cli: &Cli) -> Result<HttpLeases> {

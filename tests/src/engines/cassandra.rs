@@ -13,6 +13,7 @@ use super::{
     Engine, Once,
     jars::jars,
     java::{java, keytool},
+    network::{HOSTS, Network},
     once, or_fail,
     ports::Port,
     probe,
@@ -36,10 +37,22 @@ pub enum CommitLog {
 #[derive(Debug, Clone)]
 struct Node {
     address: Ipv4Addr,
+    /// The node that the others ask for the rest of the cluster: the first one.
+    seed: Ipv4Addr,
+    /// What its command is run by: a machine of its own, or nothing.
+    runner: Vec<String>,
     /// CQL's and the nodes' own, the same on every node.
     ports: Arc<[Port; 2]>,
     commit_log: CommitLog,
     is_guarded: bool,
+}
+
+impl Node {
+    /// The one node of a cluster.
+    fn alone(commit_log: CommitLog) -> Result<Self> {
+        let (address, ports) = (Ipv4Addr::LOCALHOST, take_ports()?);
+        Ok(Self { address, seed: address, runner: Vec::new(), ports, commit_log, is_guarded: false })
+    }
 }
 
 /// A node that a test owns.
@@ -78,12 +91,26 @@ impl Cassandra {
     /// # Panics
     /// When one of them does not start.
     pub fn start_three() -> [Self; 3] {
+        Self::start_nodes([1, 2, 3].map(|last| Ipv4Addr::new(127, 0, 0, last)), |_| Vec::new())
+    }
+
+    /// As [`start_three`](Self::start_three), each on a host of `network`.
+    ///
+    /// # Panics
+    /// When one of them does not start.
+    pub fn start_three_in(network: &Network) -> [Self; HOSTS] {
+        Self::start_nodes(Network::ALL.map(|host| network.address(host)), |host| network.runner(host))
+    }
+
+    fn start_nodes(addresses: [Ipv4Addr; 3], runner: impl Fn(usize) -> Vec<String>) -> [Self; 3] {
         let ports = or_fail(take_ports());
-        [1, 2, 3].map(|last| {
-            let address = Ipv4Addr::new(127, 0, 0, last);
+        [0, 1, 2].map(|index| {
+            let (address, seed, ports) = (addresses[index], addresses[0], Arc::clone(&ports));
             or_fail(Self::start_node(Node {
                 address,
-                ports: Arc::clone(&ports),
+                seed,
+                runner: runner(index),
+                ports,
                 commit_log: CommitLog::Batch,
                 is_guarded: false,
             }))
@@ -96,8 +123,8 @@ impl Cassandra {
     /// # Panics
     /// When it does not start.
     pub fn start_guarded() -> Self {
-        let node = |ports| Node { address: Ipv4Addr::LOCALHOST, ports, commit_log: CommitLog::Batch, is_guarded: true };
-        or_fail(take_ports().and_then(|ports| Self::start_node(node(ports))))
+        let node = Node::alone(CommitLog::Batch);
+        or_fail(node.and_then(|node| Self::start_node(Node { is_guarded: true, ..node })))
     }
 
     /// The certificate of a node that was [started guarded](Self::start_guarded), as a PEM file.
@@ -111,7 +138,7 @@ impl Cassandra {
     }
 
     fn try_start_with(commit_log: CommitLog) -> Result<Self> {
-        Self::start_node(Node { address: Ipv4Addr::LOCALHOST, ports: take_ports()?, commit_log, is_guarded: false })
+        Self::start_node(Node::alone(commit_log)?)
     }
 
     fn start_node(node: Node) -> Result<Self> {
@@ -125,7 +152,7 @@ impl Cassandra {
             make_certificate(&mut server, &java, node.address)?;
         }
         let command = command(java, &jars, &server)?;
-        server.start_by(command)?;
+        server.start_by([node.runner, command].concat())?;
         Ok(Self { server, _ports: node.ports })
     }
 }
@@ -136,7 +163,7 @@ fn take_ports() -> Result<Arc<[Port; 2]>> {
 
 fn yaml(node: &Node, data: &Path) -> String {
     let [cql, storage] = node.ports.each_ref().map(Port::number);
-    let (address, data) = (node.address, data.display());
+    let (address, seed, data) = (node.address, node.seed, data.display());
     let commit_log = match node.commit_log {
         CommitLog::Batch => "commitlog_sync: batch",
         CommitLog::Periodic => "commitlog_sync: periodic\ncommitlog_sync_period: 10s",
@@ -156,7 +183,7 @@ concurrent_writes: 8
 endpoint_snitch: SimpleSnitch
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
-    parameters: [{{seeds: \"127.0.0.1:{storage}\"}}]
+    parameters: [{{seeds: \"{seed}:{storage}\"}}]
 listen_address: {address}
 rpc_address: {address}
 storage_port: {storage}

@@ -12,6 +12,7 @@ mod jars;
 mod java;
 pub mod kafka;
 pub mod mariadb;
+pub mod network;
 pub mod ports;
 mod probe;
 pub mod server;

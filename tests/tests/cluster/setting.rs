@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use reqwest::Method;
 use septet_tests::{
     client::{Answer, Client, try_send},
+    mode::Mode,
     process::Launch,
     restartable::Restartable,
     septet::{API_KEY, Setup},
@@ -59,7 +60,7 @@ impl Cluster {
     pub fn setup_without_secret(&self, name: &str) -> Setup {
         let data_dir = self.directory.path().join(name);
         std::fs::create_dir(&data_dir).expect("a name of its own");
-        Setup::new(&data_dir)
+        Setup::in_mode(Mode::Embedded, &data_dir)
             .flag("--links", format!("sqlite:{}", self.links().display()))
             .flag("--leases", services::urls(&self.addresses()))
     }

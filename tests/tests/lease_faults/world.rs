@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use septet_tests::{
     drawer::{self, Drawer},
     drawing::{Drawn, Seen},
+    keyspace::Keyspace,
     process::{Launch, Running, START_LIMIT},
     token_service,
 };
@@ -67,16 +68,17 @@ fn launch(url: &str, directory: &Path) -> Launch {
 }
 
 impl World {
-    /// Everything started, on a database that is migrated first.
-    pub fn start(url: &str) -> Self {
+    /// Everything started, on a database that is migrated first, with claims in a SQLite file or in `keyspace`.
+    pub fn start(url: &str, keyspace: Option<&Keyspace>) -> Self {
         let directory = tempfile::tempdir().expect("a directory for temporary files");
         let launch = launch(url, directory.path());
         token_service::migrate(url, directory.path());
         let services: Vec<_> = (0..SERVICES).map(|_| launch.start()).collect();
         let addresses: Vec<_> = services.iter().map(|service| service.listen).collect();
+        let file = || format!("sqlite:{}", directory.path().join("links.db").display());
         let setup = drawer::Setup {
             leases: token_service::urls(&addresses),
-            links: directory.path().join("links.db"),
+            links: keyspace.map_or_else(file, Keyspace::url),
             directory: directory.path().to_owned(),
             ids_per_s: IDS_PER_S,
         };

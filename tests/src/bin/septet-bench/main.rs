@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use septet_tests::{
     bench::pin,
+    mode::Mode,
     septet::{Septet, Setup},
 };
 
@@ -67,7 +68,8 @@ fn flag(text: &str) -> Result<Flag, String> {
 
 /// A septet on `data_dir`, on `core` alone if it names one.
 fn start(data_dir: &std::path::Path, flags: &[Flag], core: Option<usize>) -> Result<Septet> {
-    let setup = flags.iter().fold(Setup::new(data_dir), |setup, (name, value)| setup.flag(name, value));
+    let setup =
+        flags.iter().fold(Setup::in_mode(Mode::Embedded, data_dir), |setup, (name, value)| setup.flag(name, value));
     match core {
         Some(core) => pin::on_core(core, || setup.start()).with_context(|| format!("core {core}")),
         None => Ok(setup.start()),
