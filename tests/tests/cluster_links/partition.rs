@@ -19,6 +19,9 @@ const PARTED_FOR: Duration = Duration::from_secs(12);
 /// Aliases that are asked for at both instances during a partition.
 const ALIASES: usize = 40;
 
+/// So many of them are made at least: a transaction is never sent twice, and those that begin at the node which is away fail.
+const ALIASES_MADE_MIN: usize = ALIASES / 3;
+
 /// Asks for one alias after the other, at all instances at once: nobody gets what another has. How many were made, and how many
 /// requests were refused.
 async fn race_for_aliases(clients: &[Client], name: &str) -> (usize, usize) {
@@ -77,7 +80,7 @@ async fn a_partition_is_hardly_noticed_by_those_who_reach_a_majority() {
                 assert!(answers.refused_percent() <= FAILED_MAX_PERCENT, "{answers}");
             }
         }
-        assert!(made >= ALIASES * 9 / 10, "only {made} of {ALIASES} aliases were made");
+        assert!(made >= ALIASES_MADE_MIN, "only {made} of {ALIASES} aliases were made");
         world.nodes().wait_until_together().await;
         world.kill_and_restart_instances();
         look_at_all(&clients, &outcome.urls).await;
