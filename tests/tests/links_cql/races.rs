@@ -36,17 +36,24 @@ async fn of_many_instances_that_want_an_alias_one_gets_it() {
         let wanted = format!("wanted{round}");
         let tries = (0..16).map(|task| {
             let (store, link) = (stores[task % INSTANCES].clone(), aliased(1 + round * 100 + task as u64, &wanted));
-            tokio::spawn(async move { (link.id, create(&store, link).await) })
+            let id = link.id;
+            tokio::spawn(async move { (id, store.create(Creation { link, idempotency: None }).await) })
         });
-        let mut winners = Vec::new();
+        let (mut winners, mut unanswered) = (Vec::new(), Vec::new());
         for tried in join_all(tries).await {
             match tried.unwrap() {
-                (id, Created::Created) => winners.push(id),
-                (_, outcome) => assert_eq!(outcome, Created::AliasTaken),
+                (id, Ok(Created::Created)) => winners.push(id),
+                // So many at once may keep each other from being answered.
+                (id, Err(StoreError::Unavailable(_))) => unanswered.push(id),
+                (_, outcome) => assert!(matches!(outcome, Ok(Created::AliasTaken)), "{outcome:?}"),
             }
         }
-        let there = stores[0].by_key(&Domain::default(), &alias(&wanted)).await.unwrap();
-        assert_eq!(winners, there.map(|link| link.id).into_iter().collect::<Vec<_>>(), "one winner");
+        let there = stores[0].by_key(&Domain::default(), &alias(&wanted)).await.unwrap().map(|link| link.id);
+        match winners[..] {
+            [winner] => assert_eq!(there, Some(winner)),
+            [] => assert!(there.is_none_or(|id| unanswered.contains(&id)) && !unanswered.is_empty()),
+            _ => panic!("{} winners", winners.len()),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const STEPS_MAX: u32 = 64;
 const LANES: u32 = 4;
 
 /// Chains of cases at the same time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 /// Lets work go on for some steps: a step ends where it has to wait. Whether it came to its end.
 async fn go_on(mut work: Pin<&mut impl Future>, steps: u32) -> bool {

@@ -150,7 +150,7 @@ impl Work {
                             other => panic!("{other:?} of {self:?}"),
                         };
                         let there = store.by_ids(&[creation.link.id, again.link.id]).await.unwrap();
-                        assert_eq!(there, [made.clone()], "exactly one link of {self:?}");
+                        assert_eq!(there, std::slice::from_ref(&made), "exactly one link of {self:?}");
                         let once_more = Creation { link: another_id(&again.link), ..again };
                         assert_eq!(store.create(once_more).await.unwrap(), Created::Replayed(Some(Box::new(made))));
                     }

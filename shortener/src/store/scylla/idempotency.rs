@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use analytics::cql::{Cql, CqlError, Held, Kind, Statement};
 
-use super::{answer::Answer, error, metrics, row};
+use super::{
+    answer::{self, Answer},
+    error, metrics, row,
+};
 use crate::{
     link::{Link, LinkId},
     store::{Idempotency, StoreError},
@@ -18,7 +21,7 @@ use crate::{
 const SLACK_MS: i64 = 60 * 60 * 1000;
 
 /// Looks at a record that others write and remove at the same time.
-const ROUNDS_MAX: u32 = 8;
+const ROUNDS_MAX: u32 = 4;
 
 /// Which creation a key stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Records {
         );
         let delete = "DELETE FROM idempotency_keys WHERE key = ? IF id = ?";
         Ok(Records {
-            select: cql.prepare(Kind::SerialRead, select).await?,
+            select: cql.prepare(Kind::Read, select).await?,
             insert: cql.prepare(Kind::Conditional, &insert).await?,
             update: cql.prepare(Kind::Conditional, &update).await?,
             delete: cql.prepare(Kind::Conditional, delete).await?,
@@ -78,7 +81,10 @@ impl Records {
     pub async fn put(&self, link: &Link, idempotency: &Idempotency) -> Result<Record, StoreError> {
         let ours = Record::of(link, idempotency);
         for _ in 0..ROUNDS_MAX {
-            let Some(there) = self.insert(&idempotency.key, &ours).await? else { continue };
+            let Some(there) = self.insert(&idempotency.key, &ours).await? else {
+                answer::pause().await;
+                continue;
+            };
             if there.id == ours.id || there.made_at_ms > ours.made_at_ms - Idempotency::KEPT_MS {
                 return Ok(there);
             }

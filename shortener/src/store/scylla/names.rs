@@ -89,7 +89,6 @@ impl Hold {
 pub(super) struct Names {
     cql: Arc<Cql>,
     select: Statement,
-    select_serially: Statement,
     insert: Statement,
     update: Statement,
     delete: Statement,
@@ -104,7 +103,6 @@ impl Names {
         let delete = "DELETE FROM names WHERE kind = ? AND domain = ? AND name = ? IF id = ? AND attempt = ?";
         Ok(Names {
             select: cql.prepare(Kind::Read, select).await?,
-            select_serially: cql.prepare(Kind::SerialRead, select).await?,
             insert: cql.prepare(Kind::Conditional, insert).await?,
             update: cql.prepare(Kind::Conditional, update).await?,
             delete: cql.prepare(Kind::Conditional, delete).await?,
@@ -114,23 +112,19 @@ impl Names {
 
     /// Who holds a name. Whether the name is that link's, the link says.
     pub async fn holder(&self, name: &Name<'_>) -> Result<Option<Hold>, StoreError> {
-        self.read(&self.select, name).await
-    }
-
-    async fn read(&self, statement: &Statement, name: &Name<'_>) -> Result<Option<Hold>, StoreError> {
-        let rows = self.cql.rows(statement, name.key()).await.map_err(error)?;
+        let rows = self.cql.rows(&self.select, name.key()).await.map_err(error)?;
         let row = rows.maybe_first_row::<(i64, Uuid)>().map_err(|error| StoreError::Unreadable(error.to_string()))?;
         Ok(row.map(|(id, attempt)| Hold { id: row::id(id), attempt: Attempt(attempt) }))
     }
 
-    /// Takes a name that nobody holds. Who holds it then; `None`: nobody does, for all one knows.
+    /// Takes a name that nobody holds. Who holds it then; `None`: nobody does, for all one knows, and this may be sent again.
     pub async fn take(&self, name: &Name<'_>, hold: Hold) -> Result<Option<Hold>, StoreError> {
         let (kind, domain, text) = name.key();
         let values = (kind, domain, text, row::bigint(hold.id), hold.attempt.0);
         match Answer::of(&self.cql, &self.insert, values).await? {
             Answer::Applied => Ok(Some(hold)),
             Answer::Refused(held) => Hold::read(&held).map(Some),
-            Answer::Lost => self.read(&self.select_serially, name).await,
+            Answer::Lost => self.holder(name).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Taking names for a link, and letting them go: the steps of the argument in [`names`](super::names).
 
 use super::{
-    ScyllaStore,
+    ScyllaStore, answer,
     fence::Standing,
     metrics,
     names::{Hold, Name},
@@ -10,6 +10,9 @@ use crate::{link::LinkId, store::StoreError};
 
 /// How often an attempt begins again to take one name, as others came first.
 const ROUNDS_MAX: u32 = 16;
+
+/// Rounds of these that may get no answer: a cluster that is down is not asked again and again.
+const UNANSWERED_MAX: u32 = 4;
 
 /// What came of taking names.
 #[derive(Debug)]
@@ -35,9 +38,16 @@ impl ScyllaStore {
     }
 
     async fn take_one(&self, name: &Name<'_>, ours: Hold) -> Result<Took, StoreError> {
-        let mut took = Took::Newly;
+        let (mut took, mut unanswered) = (Took::Newly, 0);
         for _ in 0..ROUNDS_MAX {
-            let Some(there) = self.names.take(name, ours).await? else { continue };
+            let Some(there) = self.names.take(name, ours).await? else {
+                unanswered += 1;
+                if unanswered == UNANSWERED_MAX {
+                    break;
+                }
+                answer::pause().await;
+                continue;
+            };
             if there == ours {
                 return Ok(took);
             }
