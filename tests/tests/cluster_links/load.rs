@@ -12,7 +12,10 @@ use std::{
 
 use parking_lot::Mutex;
 use reqwest::Method;
-use septet_tests::client::{Answer, Client, Link, try_send};
+use septet_tests::{
+    client::{Answer, Client, Link, try_send},
+    wait,
+};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -25,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(15);
 
 /// Links that are opened again and again.
 const HOT_LINKS: usize = 20;
+
+/// What there is of a link is told within this time, once nodes are together.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 /// A few things look at the links in the end, at once.
 const LOOKERS: usize = 8;
@@ -248,7 +254,11 @@ pub async fn look_at_all(clients: &[Client], urls: &HashMap<String, String>) {
         lookers.spawn(async move {
             for (key, url) in urls.iter().skip(looker).step_by(LOOKERS) {
                 for client in &clients {
-                    let answer = client.peek(key).await;
+                    // Not to be told is no loss.
+                    let answer = wait::until("an answer", TOLD_WITHIN, async || {
+                        Some(client.peek(key).await).filter(|answer| answer.status != 503)
+                    });
+                    let answer = answer.await;
                     assert_eq!((answer.status, answer.header("location")), (302, Some(url.as_str())), "{key}");
                 }
             }

@@ -21,8 +21,8 @@ pub const CACHE_TTL_MS: &str = "2000";
 /// How long a call may take where it is no matter of time.
 const PATIENT_MS: &str = "15000";
 
-/// What instances log of nodes that are away: the driver's words, and their own.
-const OF_AN_OUTAGE: [&str; 6] = [
+/// What instances log of nodes that are away or have too much to do: the driver's words, and their own.
+const OF_TROUBLE: [&str; 6] = [
     "\"target\":\"scylla::",
     "a request could not be served",
     "the link store fails or is slow; calls are refused until it is not",
@@ -46,9 +46,9 @@ impl World {
         Self::start_with(instances, |launch| launch.flag("--links-timeout-ms", PATIENT_MS)).await
     }
 
-    /// So many instances as they are started by default, which may say that nodes are away.
+    /// So many instances as they are started by default.
     pub async fn start_for_outages(instances: usize) -> Self {
-        Self::start_with(instances, |launch| OF_AN_OUTAGE.into_iter().fold(launch, Launch::allow_log)).await
+        Self::start_with(instances, |launch| launch).await
     }
 
     async fn start_with(instances: usize, change: impl Fn(Launch) -> Launch) -> Self {
@@ -68,7 +68,7 @@ impl World {
                     .flag("--cache-ttl-ms", CACHE_TTL_MS)
                     .env("SEPTET_TOKEN_SERVICE_SECRET", services::SECRET)
                     .allow_log(ADVICE_OF_CASSANDRA);
-                change(setup.launch())
+                change(OF_TROUBLE.into_iter().fold(setup.launch(), Launch::allow_log))
             };
             let instances = (0..instances).map(|n| Restartable::started(launch(n))).collect();
             Self { instances, _tokens: tokens, _database: database, _directory: directory, nodes }
