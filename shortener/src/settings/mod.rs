@@ -174,7 +174,7 @@ pub struct Settings {
     #[arg(
         long,
         env = "SEPTET_LOG",
-        default_value = "info,actix_server=warn,actix_http=off",
+        default_value = "info,actix_server=warn,actix_http=off,scylla=warn,scylla::network::connection=error",
         value_name = "FILTER",
         global = true
     )]
