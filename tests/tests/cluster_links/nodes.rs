@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use septet_tests::{
     by_hand,
     engines::{Engine, cassandra::Cassandra, network::Network},
     keyspace::Keyspace,
     wait,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How long nodes may take to find each other again.
 const TOGETHER_WITHIN: Duration = Duration::from_secs(90);
@@ -47,8 +47,8 @@ pub struct Nodes {
 impl Nodes {
     /// All of them, up, and together.
     pub async fn take() -> MutexGuard<'static, Option<Self>> {
-        static NODES: Mutex<Option<Nodes>> = Mutex::new(None);
-        let mut lent = tokio::task::block_in_place(|| NODES.lock());
+        static NODES: Mutex<Option<Nodes>> = Mutex::const_new(None);
+        let mut lent = NODES.lock().await;
         let nodes = lent.get_or_insert_with(|| tokio::task::block_in_place(Self::start));
         for node in 0..3 {
             nodes.restore(node);

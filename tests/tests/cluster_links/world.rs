@@ -1,6 +1,5 @@
 //! Instances on a keyspace of their own in the three nodes, and the token service that they share.
 
-use parking_lot::MutexGuard;
 use septet_tests::{
     client::Client,
     engines::mariadb::{self, Database},
@@ -11,7 +10,7 @@ use septet_tests::{
     token_service as services,
 };
 use tempfile::TempDir;
-use tokio::task::block_in_place;
+use tokio::{sync::MutexGuard, task::block_in_place};
 
 use super::nodes::Nodes;
 

@@ -1,10 +1,14 @@
 //! What is done to links while something goes wrong, and what must hold afterwards.
 
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures::FutureExt;
 use shortener::{
     key::{Domain, Key},
     link::{ExternalId, Link, LinkId},
     store::{Created, Creation, Idempotency, Links, Replaced, StoreError, scylla::ScyllaStore},
 };
+use tokio::time::sleep;
 
 use crate::made_up::{alias, aliased, external_id, generated};
 
@@ -25,6 +29,10 @@ enum Deed {
 
 /// A kind of work. A case's links and names have numbers from the one given on, fewer than [`NUMBERS`].
 pub type Kind = fn(u64) -> Work;
+
+/// How often a state is looked at that may be changing, and how long apart.
+const LOOKS_MAX: u32 = 5;
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Numbers that one case may use.
 pub const NUMBERS: u64 = 100;
@@ -244,8 +252,19 @@ impl Work {
         }
     }
 
-    /// No answer contradicts another: what a name leads to has that name, and what has a name is what it leads to.
+    /// No answer contradicts another: what a name leads to has that name, and what has a name is what it leads to. A statement that
+    /// somebody sent before he was stopped may be carried out between two of these reads, and is over when they are made again.
     pub async fn is_consistent(&self, store: &ScyllaStore) {
+        for _ in 1..LOOKS_MAX {
+            if AssertUnwindSafe(self.look_consistent(store)).catch_unwind().await.is_ok() {
+                return;
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+        self.look_consistent(store).await;
+    }
+
+    async fn look_consistent(&self, store: &ScyllaStore) {
         let (keys, external_ids) = self.names();
         let mut found: Vec<Link> = Vec::new();
         for key in &keys {

@@ -23,13 +23,19 @@ mod tablets;
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
+use tokio::time::{Instant, sleep};
+
 use self::{keyspace::Placed, lock::Lock, record::Record};
-use super::{Cql, CqlOptions, SchemaError, connect};
+use super::{Cql, CqlError, CqlOptions, SchemaError, connect};
 
 pub use keyspace::Keyspace;
 
 /// How long one statement of a migration may take, unless the settings give it more.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long nodes may take to know of each other, and of a keyspace that was just made.
+const KNOWN_WITHIN: Duration = Duration::from_secs(3);
+const KNOWN_PAUSE: Duration = Duration::from_millis(300);
 
 /// One step of a schema: a file under `migrations/cql`.
 #[derive(Debug, Clone, Copy)]
@@ -74,14 +80,30 @@ impl fmt::Display for Migrated {
 /// A sentence for a person. What was done stays done, and the next call goes on from there.
 pub async fn migrate(options: &CqlOptions, replication_factor: u32, schema: Schema) -> Result<Migrated, SchemaError> {
     let options = CqlOptions { request_timeout: options.request_timeout.max(STATEMENT_TIMEOUT), ..options.clone() };
-    let connected = connect::open(&options).await?;
-    let Placed { keyspace, is_scylla } = keyspace::ensure(&connected, &options.url, replication_factor).await?;
-    connect::use_keyspace(&connected.session, &options.url).await?;
-    let cql = Cql::on(connected, &options);
+    let began = Instant::now();
+    let (cql, keyspace, is_scylla) = loop {
+        match place(&options, replication_factor).await {
+            // Nodes that have just started, or a keyspace that another migration is making, are not known to all nodes at once.
+            Err(SchemaError::TooFewNodes { .. } | SchemaError::Cql(CqlError::Refused { .. }))
+                if began.elapsed() < KNOWN_WITHIN =>
+            {
+                sleep(KNOWN_PAUSE).await;
+            }
+            placed => break placed?,
+        }
+    };
     let lock = Lock::take(&cql, is_scylla).await?;
     let applied = bring_up_to_date(&cql, &lock, schema).await;
     lock.release().await;
     Ok(Migrated { keyspace, applied: applied?, version: schema.newest() })
+}
+
+/// Opens a session on the keyspace, which is made if there is none.
+async fn place(options: &CqlOptions, replication_factor: u32) -> Result<(Cql, Keyspace, bool), SchemaError> {
+    let connected = connect::open(options).await?;
+    let Placed { keyspace, is_scylla } = keyspace::ensure(&connected, &options.url, replication_factor).await?;
+    connect::use_keyspace(&connected.session, &options.url).await?;
+    Ok((Cql::on(connected, options), keyspace, is_scylla))
 }
 
 async fn bring_up_to_date(cql: &Cql, lock: &Lock<'_>, schema: Schema) -> Result<Vec<i32>, SchemaError> {
