@@ -13,7 +13,6 @@ fn names(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Seen to fail when the links of this mode were embedded as well.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn nothing_is_on_disk_but_clicks() {

@@ -172,7 +172,6 @@ mod tests {
         String::from_utf8_lossy(&output.stderr).contains("refused")
     }
 
-    /// Seen to fail when routes were added on one side alone, and when cutting a cable did nothing.
     #[test]
     fn hosts_are_cut_off_and_parted() {
         let network = match Network::new() {

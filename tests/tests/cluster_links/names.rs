@@ -88,7 +88,6 @@ async fn owners(clients: &[Client], field: &str, name: &str) -> Vec<Option<Strin
     owners
 }
 
-/// Seen to fail when a name was taken without looking whether somebody has it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_name_that_many_ask_for_at_once_has_one_winner() {
@@ -118,7 +117,6 @@ async fn post(client: &Client, key: &str, body: &Value) -> Answer {
     send(client.api(Method::POST, "/links").header("Idempotency-Key", key).json(body)).await
 }
 
-/// Seen to fail when idempotency keys were not looked at.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_repeated_creation_makes_one_link_at_whichever_instance_and_after_its_death() {

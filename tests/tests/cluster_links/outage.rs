@@ -42,7 +42,6 @@ fn print(phase: &str, answers: &[Answers; 3]) {
     }
 }
 
-/// Seen to fail when reads and writes were sent to one node alone.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_is_killed_and_comes_back_is_hardly_noticed() {
@@ -122,7 +121,6 @@ async fn create_and_miss(client: &Client, links: &[Link]) -> [Answers; 2] {
     [0, 1].map(|kind| all.iter().map(|answers| answers[kind].clone()).fold(Answers::default(), Answers::with))
 }
 
-/// Seen to fail without a time limit on what is asked of the store, and when what was cached was dropped as its time had passed.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_quickly() {
@@ -171,7 +169,6 @@ async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_qui
     world.stop();
 }
 
-/// Seen to fail without a second node that is asked when the first one is slow.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_hangs_makes_no_miss_slow() {

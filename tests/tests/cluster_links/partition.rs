@@ -42,7 +42,6 @@ async fn race_for_aliases(clients: &[Client], name: &str) -> (usize, usize) {
     (made, refused)
 }
 
-/// Seen to fail when an unavailable quorum was not looked for at another node.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_partition_is_hardly_noticed_by_those_who_reach_a_majority() {

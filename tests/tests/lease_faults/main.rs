@@ -35,7 +35,6 @@ fn no_id_is_used_twice_whatever_happens() {
     no_id_is_used_twice(None, IDS_MIN);
 }
 
-/// Seen to fail when a claim was granted whatever stood there.
 #[test]
 #[ignore = "needs MariaDB and Cassandra: run by tests/run"]
 fn no_id_is_used_twice_with_claims_in_cassandra() {
