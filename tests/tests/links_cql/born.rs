@@ -3,12 +3,14 @@
 use analytics::cql::Kind;
 use shortener::{
     link::Link,
-    store::{Created, Links, Replaced},
+    store::{
+        Created, Links, Replaced,
+        conformance::{external_id, generated},
+    },
 };
 
 use crate::{
     keyspace::Keyspace,
-    made_up::{external_id, generated},
     work::{create, next},
 };
 
@@ -33,7 +35,7 @@ async fn edits_and_deletions_win_over_the_creation_whatever_the_clocks_say() {
         assert_eq!(create(&store, link.clone()).await, Created::Created);
         assert_eq!(written_at(link.id.0).await, Some(1));
     }
-    let after = Link { title: Some("T".to_owned()), external_id: external_id("e"), ..next(&edited) };
+    let after = Link { title: Some("T".to_owned()), external_id: Some(external_id("e")), ..next(&edited) };
     assert_eq!(store.replace(&edited, &after).await.unwrap(), Replaced::Replaced);
     assert_eq!(store.delete(deleted.id).await.unwrap().as_ref(), Some(&deleted));
 

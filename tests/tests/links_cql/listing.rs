@@ -10,13 +10,10 @@ use analytics::cql::{Cql, Kind};
 use futures::{StreamExt, stream};
 use scylla::serialize::row::SerializeRow;
 use shortener::{
-    code::Codec,
-    destination::{Destination, Home},
-    key::{Domain, Key},
-    link::{Link, LinkId, RedirectStatus},
+    link::{Link, LinkId},
     store::{
         Archived, Created, Creation, Cursor, Listing, Order, Page, Store,
-        conformance::{Harness, ID_SPACE, pinned},
+        conformance::{Harness, generated, pinned},
     },
 };
 
@@ -29,27 +26,9 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 /// Links that are made, or entries that are written, at the same time.
 const AT_ONCE: usize = 64;
 
-/// A link under a generated code, of the first id from there on that has one.
+/// A link that was made at a time.
 fn link(id: u64, created_at_ms: i64) -> Link {
-    let codec = Codec::new(&ID_SPACE);
-    let (id, code) = (id..).find_map(|id| Some((id, codec.encode(id)?))).expect("nearly every id has a code");
-    let home = Home::parse("https://s.example").expect("a home");
-    Link {
-        id: LinkId(id),
-        domain: Domain::default(),
-        key: Key::Code(code),
-        url: Destination::parse("https://example.com/", &home).expect("a destination"),
-        external_id: None,
-        expires_at_ms: None,
-        expired_url: None,
-        title: None,
-        comments: None,
-        archived: false,
-        redirect_status: RedirectStatus::Found,
-        created_at_ms,
-        updated_at_ms: created_at_ms,
-        revision: 1,
-    }
+    Link { created_at_ms, updated_at_ms: created_at_ms, ..generated(id) }
 }
 
 async fn made(store: &dyn Store, link: Link) -> Link {

@@ -8,7 +8,6 @@ mod cut_off;
 mod durability;
 mod keyspace;
 mod listing;
-mod made_up;
 mod migrate;
 mod races;
 mod stalled;

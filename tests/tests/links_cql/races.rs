@@ -7,12 +7,15 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use shortener::{
     key::{Domain, Key},
     link::{Link, LinkId},
-    store::{Created, Creation, Links, Replaced, StoreError, scylla::ScyllaStore},
+    store::{
+        Created, Creation, Links, Replaced, StoreError,
+        conformance::{alias, aliased, external_id, generated},
+        scylla::ScyllaStore,
+    },
 };
 
 use crate::{
     keyspace::Keyspace,
-    made_up::{alias, aliased, external_id, generated},
     work::{create, next},
 };
 
@@ -75,7 +78,7 @@ async fn names_go_to_and_fro_and_each_has_one_link() {
             let mut random = StdRng::seed_from_u64(task);
             for step in 0..STEPS {
                 let wanted = alias(&format!("n{}", random.random_range(0..NAMES)));
-                let labelled = external_id(&format!("e{}", random.random_range(0..NAMES)));
+                let labelled = Some(external_id(&format!("e{}", random.random_range(0..NAMES))));
                 let labelled = labelled.filter(|_| random.random_bool(0.5));
                 let held = format!("n{}", random.random_range(0..NAMES));
                 let outcome = match store.by_key(&Domain::default(), &alias(&held)).await.unwrap() {

@@ -6,11 +6,13 @@ use futures::FutureExt;
 use shortener::{
     key::{Domain, Key},
     link::{ExternalId, Link, LinkId},
-    store::{Created, Creation, Idempotency, Links, Replaced, StoreError, scylla::ScyllaStore},
+    store::{
+        Created, Creation, Idempotency, Links, Replaced, StoreError,
+        conformance::{alias, aliased, external_id, generated},
+        scylla::ScyllaStore,
+    },
 };
 use tokio::time::sleep;
-
-use crate::made_up::{alias, aliased, external_id, generated};
 
 /// One operation on links of its own, in a world where nobody else has their names.
 #[derive(Debug, Clone)]
@@ -78,7 +80,7 @@ impl Work {
 
     pub fn relabel_and_archive(case: u64) -> Self {
         let before = generated(case);
-        let after = Link { external_id: external_id(&format!("f{case}")), archived: true, ..next(&before) };
+        let after = Link { external_id: Some(external_id(&format!("f{case}"))), archived: true, ..next(&before) };
         Work { before: Some(before), deed: Deed::Replace(after) }
     }
 
@@ -324,7 +326,10 @@ pub fn next(link: &Link) -> Link {
 }
 
 fn full(case: u64, alias: &str, external_id: &str) -> Link {
-    Link { external_id: self::external_id(&format!("{external_id}{case}")), ..aliased(case, &format!("{alias}{case}")) }
+    Link {
+        external_id: Some(self::external_id(&format!("{external_id}{case}"))),
+        ..aliased(case, &format!("{alias}{case}"))
+    }
 }
 
 /// The same link as another call makes it.

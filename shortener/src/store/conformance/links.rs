@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Harness, aliased, destination, external_id, generated};
+use super::{Harness, alias, aliased, destination, external_id, generated};
 use crate::{
-    key::{Alias, Domain, Key},
+    key::{Domain, Key},
     link::{Link, LinkId, RedirectStatus},
     store::{Archived, Created, Creation, Cursor, Idempotency, Listing, Order, Page, Replaced, Store},
 };
@@ -25,10 +25,6 @@ async fn by_key(store: &dyn Store, key: &Key) -> Option<Link> {
 /// The next revision of a link.
 fn next(link: &Link) -> Link {
     Link { revision: link.revision + 1, updated_at_ms: link.updated_at_ms + 1, ..link.clone() }
-}
-
-fn alias(text: &str) -> Key {
-    Key::Alias(Alias::parse(text).unwrap())
 }
 
 /// Seen to fail when an empty text came back as none, and when any alias was found by any other.

@@ -93,14 +93,19 @@ macro_rules! store_conformance {
 }
 
 /// A link under a generated code. `id` is the first from there on that has one.
-pub(crate) fn generated(id: u64) -> Link {
+pub fn generated(id: u64) -> Link {
     let (id, code) = (id..).find_map(|id| Some((id, CODEC.encode(id)?))).expect("nearly every id has a code");
     link(id, Key::Code(code))
 }
 
 /// A link under an alias.
-pub(crate) fn aliased(id: u64, alias: &str) -> Link {
-    link(id, Key::Alias(Alias::parse(alias).expect("an alias")))
+pub fn aliased(id: u64, alias: &str) -> Link {
+    link(id, self::alias(alias))
+}
+
+/// A key that somebody chose.
+pub fn alias(text: &str) -> Key {
+    Key::Alias(Alias::parse(text).expect("an alias"))
 }
 
 fn link(id: u64, key: Key) -> Link {
@@ -122,10 +127,12 @@ fn link(id: u64, key: Key) -> Link {
     }
 }
 
-pub(crate) fn destination(url: &str) -> Destination {
+/// Where a link leads.
+pub fn destination(url: &str) -> Destination {
     Destination::parse(url, &Home::parse("https://s.example").expect("a home")).expect("a destination")
 }
 
-pub(crate) fn external_id(text: &str) -> ExternalId {
+/// What a client calls a link.
+pub fn external_id(text: &str) -> ExternalId {
     ExternalId::parse(text).expect("an external id")
 }
