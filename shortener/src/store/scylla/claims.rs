@@ -71,17 +71,6 @@ impl Table {
         let rows = self.cql.rows(&self.read, (number(block),)).await.map_err(error)?;
         rows.maybe_first_row().map_err(|error| StoreError::Unreadable(error.to_string()))
     }
-
-    /// What came of an attempt that got no answer, or was refused: granted only if the row says so.
-    async fn outcome(&self, block: Block, attempt: Attempt, unanswered: CqlError) -> Result<Claim, StoreError> {
-        match self.row(block).await? {
-            Some(row) if row.attempt == Some(attempt.0) => {
-                Ok(Claim::Granted { first_unused: row.first_unused.cast_unsigned() })
-            }
-            // Not a refusal: a node may carry it out yet.
-            _ => Err(error(unanswered)),
-        }
-    }
 }
 
 fn number(block: Block) -> i32 {
@@ -97,17 +86,26 @@ fn free_from(held: &Held, block: Block) -> Option<i64> {
 #[async_trait]
 impl Claims for ScyllaStore {
     async fn claim(&self, block: Block, owner: Owner) -> Result<Claim, StoreError> {
-        let attempt = Attempt::new();
-        let held = match self.claims.take_first(block, owner, attempt).await {
-            Ok(Conditional::Applied) => return Ok(Claim::Granted { first_unused: block.first_id() }),
-            Ok(Conditional::Refused(held)) => held,
-            Err(unanswered) => return self.claims.outcome(block, attempt, unanswered).await,
-        };
-        let Some(first_unused) = free_from(&held, block) else { return Ok(Claim::Refused) };
-        match self.claims.take_again(block, owner, attempt, first_unused).await {
-            Ok(Conditional::Applied) => Ok(Claim::Granted { first_unused: first_unused.cast_unsigned() }),
-            Ok(Conditional::Refused(_)) => Ok(Claim::Refused),
-            Err(unanswered) => self.claims.outcome(block, attempt, unanswered).await,
+        let (table, attempt) = (&self.claims, Attempt::new());
+        let mut first_unused = block.first_id().cast_signed();
+        let mut outcome = table.take_first(block, owner, attempt).await;
+        if let Ok(Conditional::Refused(held)) = &outcome
+            && let Some(free_from) = free_from(held, block)
+        {
+            first_unused = free_from;
+            outcome = table.take_again(block, owner, attempt, first_unused).await;
+        }
+        if let Ok(Conditional::Applied) = outcome {
+            return Ok(Claim::Granted { first_unused: first_unused.cast_unsigned() });
+        }
+        // A node that was outbid while it wrote, and whose write another node completed, finds its own write in the way.
+        match (table.row(block).await?, outcome) {
+            (Some(row), _) if row.attempt == Some(attempt.0) => {
+                Ok(Claim::Granted { first_unused: row.first_unused.cast_unsigned() })
+            }
+            (_, Ok(_)) => Ok(Claim::Refused),
+            // Not a refusal: a node may carry it out yet.
+            (_, Err(unanswered)) => Err(error(unanswered)),
         }
     }
 
@@ -119,15 +117,15 @@ impl Claims for ScyllaStore {
             return Ok(false);
         }
         let first_unused = first_unused.cast_signed();
-        let unanswered =
-            match table.cql.conditional(&table.hand_back, (first_unused, number(block), claimed.attempt)).await {
-                Ok(outcome) => return Ok(outcome == Conditional::Applied),
-                Err(unanswered) => unanswered,
-            };
-        match table.row(block).await? {
-            Some(row) if row.attempt == claimed.attempt => Err(error(unanswered)),
+        let values = (first_unused, number(block), claimed.attempt);
+        let outcome = table.cql.conditional(&table.hand_back, values).await;
+        if let Ok(Conditional::Applied) = outcome {
+            return Ok(true);
+        }
+        match (table.row(block).await?, outcome) {
+            (Some(row), Err(unanswered)) if row.attempt == claimed.attempt => Err(error(unanswered)),
             // It is not this claim any more: it was handed back, and maybe claimed by another since.
-            row => Ok(row.is_some_and(|row| row.first_unused == first_unused)),
+            (row, _) => Ok(row.is_some_and(|row| row.first_unused == first_unused)),
         }
     }
 
