@@ -23,7 +23,7 @@ use crate::{
     link::Link,
     store::{
         ApiKeys, Archived, Claims, Cursor, Idempotency, Links, Listing, Order, Page, Pinned,
-        scylla::{CopiedUpTo, Destination, Imported, ScyllaStore, ShardsInOrder},
+        scylla::{CopiedUpTo, Destination, Imported, ScyllaStore, Second, ShardsInOrder},
         sqlite::SqliteStore,
     },
 };
@@ -104,25 +104,26 @@ async fn idempotency_keys(source: &SqliteStore, destination: &Destination<'_>) -
 async fn links(source: &SqliteStore, destination: &Destination<'_>) -> anyhow::Result<()> {
     let all = source.count(Archived::Include).await?;
     let begun = destination.copied().await?;
-    let progress = Progress::start(all, begun.links);
-    // The shard follows from the place within a second, so a second that was cut off is begun again.
+    let mut copied = begun.map_or(0, |begun| begun.links);
+    let progress = Progress::start(all, copied);
+    // The shard follows from the place within a second, so a copy goes on at the beginning of one.
     let mut shards = ShardsInOrder::default();
-    let writes = in_order(source, begun.whole_seconds()).map_ok(|link| {
+    let writes = in_order(source, begun.map(|begun| begun.before.cursor())).map_ok(|link| {
         let shard = shards.next(link.created_at_ms);
         async move { import(destination, link, shard).await }
     });
     // In their order, so that everything before a link which has been copied has been copied as well.
     let mut written = pin!(writes.try_buffered(WRITES_AT_ONCE));
-    let (mut copied, mut noted_at) = (begun, Instant::now());
-    while let Some(last) = written.try_next().await? {
-        copied = CopiedUpTo { last: Some(last), links: copied.links + 1, finished: false };
-        progress.at(copied.links);
-        if noted_at.elapsed() >= NOTED_EVERY {
-            destination.note(copied).await?;
+    let (mut second, mut noted_at) = (begun.map(|begun| begun.before), Instant::now());
+    while let Some(created_at_ms) = written.try_next().await? {
+        let before = Second::of(created_at_ms);
+        if second.replace(before) != Some(before) && noted_at.elapsed() >= NOTED_EVERY {
+            destination.note(CopiedUpTo { before, links: copied }).await?;
             noted_at = Instant::now();
         }
+        copied += 1;
+        progress.at(copied);
     }
-    destination.note(CopiedUpTo { finished: true, ..copied }).await?;
     progress.finish();
     Ok(())
 }
@@ -133,19 +134,17 @@ fn in_order(source: &SqliteStore, after: Option<Cursor>) -> impl Stream<Item = a
         let page = after.map_or(Page::First, Page::After);
         let listing = Listing { archived: Archived::Include, order: Order::OldestFirst, page, limit: PAGE };
         let links = source.list(&listing).await?;
-        let Some(last) = links.last().map(place) else { return Ok(None) };
+        let last = links.last().map(|link| Cursor { created_at_ms: link.created_at_ms, id: link.id });
+        let Some(last) = last else { return Ok(None) };
         anyhow::Ok(Some((stream::iter(links).map(Ok), Some(last))))
     });
     pages.try_flatten()
 }
 
-fn place(link: &Link) -> Cursor {
-    Cursor { created_at_ms: link.created_at_ms, id: link.id }
-}
-
-async fn import(destination: &Destination<'_>, link: Link, shard: i16) -> anyhow::Result<Cursor> {
+/// Writes a link; when it was made.
+async fn import(destination: &Destination<'_>, link: Link, shard: i16) -> anyhow::Result<i64> {
     match destination.link(&link, shard).await? {
-        Imported::Imported => Ok(place(&link)),
+        Imported::Imported => Ok(link.created_at_ms),
         Imported::NameTaken(name) => bail!("{name:?} belongs to another link at the destination"),
     }
 }

@@ -8,11 +8,9 @@ use token_service::{Block, Fingerprint, ID_COUNT};
 use tokio::time::sleep;
 
 use super::{
-    ScyllaStore,
-    attempt::Attempt,
-    error,
+    ScyllaStore, error,
     listing::{Entry, shard},
-    names::Name,
+    names::{Hold, Name},
     row::{self, COLUMNS},
     values::NewRow,
 };
@@ -34,20 +32,26 @@ pub enum Imported {
 }
 
 /// How far a copy has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopiedUpTo {
-    /// Everything before it, in order of creation, has been copied.
-    pub last: Option<Cursor>,
+    /// Every link that was made before this second has been copied.
+    pub before: Second,
+    /// How many they are.
     pub links: u64,
-    pub finished: bool,
 }
 
-impl CopiedUpTo {
-    /// Where to go on: behind all links that were made before the second of the last one.
-    pub fn whole_seconds(&self) -> Option<Cursor> {
-        let Cursor { created_at_ms, .. } = self.last?;
-        let before_ms = created_at_ms - created_at_ms.rem_euclid(1000) - 1;
-        Some(Cursor { created_at_ms: before_ms, id: LinkId(ID_COUNT) })
+/// A second, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Second(i64);
+
+impl Second {
+    pub fn of(created_at_ms: i64) -> Self {
+        Second(created_at_ms - created_at_ms.rem_euclid(1000))
+    }
+
+    /// Behind all links that were made before it.
+    pub fn cursor(self) -> Cursor {
+        Cursor { created_at_ms: self.0 - 1, id: LinkId(ID_COUNT) }
     }
 }
 
@@ -55,13 +59,13 @@ impl CopiedUpTo {
 /// other, and the same whenever it is asked again from the beginning of a second on.
 #[derive(Debug, Default)]
 pub struct ShardsInOrder {
-    second: i64,
+    second: Option<Second>,
     place: u64,
 }
 
 impl ShardsInOrder {
     pub fn next(&mut self, created_at_ms: i64) -> i16 {
-        let second = created_at_ms.div_euclid(1000);
+        let second = Some(Second::of(created_at_ms));
         self.place = if second == self.second { self.place + 1 } else { 0 };
         self.second = second;
         shard::of_position(self.place)
@@ -71,13 +75,20 @@ impl ShardsInOrder {
 /// Statements that only a copy needs.
 #[derive(Debug)]
 struct Importer {
-    take_name: Statement,
     forget: Statement,
     write: Statement,
     claim: Statement,
     idempotency_key: Statement,
     note: Statement,
     noted: Statement,
+}
+
+/// A row of `copies`.
+#[derive(scylla::SerializeRow)]
+struct Note<'a> {
+    id_space: &'a [u8],
+    before_ms: i64,
+    links: i64,
 }
 
 /// A new row, and the timestamp it is written with.
@@ -94,11 +105,6 @@ impl Importer {
         let write = format!("INSERT INTO links ({COLUMNS}) VALUES ({values}) USING TIMESTAMP :written_at");
         let prepare = async |kind, statement: &str| cql.prepare(kind, statement).await;
         Ok(Importer {
-            take_name: prepare(
-                Kind::Conditional,
-                "INSERT INTO names (kind, domain, name, id, attempt) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS",
-            )
-            .await?,
             forget: prepare(Kind::Write, "DELETE FROM links USING TIMESTAMP ? WHERE id = ?").await?,
             write: prepare(Kind::Write, &write).await?,
             claim: prepare(
@@ -111,12 +117,14 @@ impl Importer {
                 "INSERT INTO idempotency_keys (key, request, id, made_at_ms) VALUES (?, ?, ?, ?) IF NOT EXISTS USING TTL ?",
             )
             .await?,
+            // The time of a note is what it says, so that one which comes late is not believed.
             note: prepare(
                 Kind::Write,
-                "INSERT INTO copies (id_space, created_at_ms, id, links, finished) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO copies (id_space, before_ms, links) VALUES (:id_space, :before_ms, :links) \
+                 USING TIMESTAMP :before_ms",
             )
             .await?,
-            noted: prepare(Kind::Read, "SELECT created_at_ms, id, links, finished FROM copies WHERE id_space = ?").await?,
+            noted: prepare(Kind::Read, "SELECT before_ms, links FROM copies WHERE id_space = ?").await?,
         })
     }
 }
@@ -178,53 +186,55 @@ impl Destination<'_> {
     }
 
     async fn take(&self, name: &Name<'_>, link: &Link) -> Result<bool, StoreError> {
-        let (kind, domain, text) = name.key();
-        let values = (kind, domain, text, row::bigint(link.id), Attempt::new().0);
-        Ok(match self.conditional(&self.importer.take_name, values).await? {
-            Conditional::Applied => true,
-            Conditional::Refused(held) => held.bigint("id") == Some(row::bigint(link.id)),
-        })
+        let hold = Hold::new(link.id);
+        let holder = persist(async || {
+            let holder = self.store.names.take(name, hold).await?;
+            holder.ok_or_else(|| StoreError::Unavailable("a name could not be taken".into()))
+        });
+        Ok(holder.await?.id == link.id)
     }
 
     /// How far an earlier attempt at this copy has come.
-    pub async fn copied(&self) -> Result<CopiedUpTo, StoreError> {
+    pub async fn copied(&self) -> Result<Option<CopiedUpTo>, StoreError> {
         let rows = self.store.cql.rows(&self.importer.noted, (self.id_space.0.as_slice(),)).await.map_err(error)?;
-        let row: Option<(i64, i64, i64, bool)> =
+        let row: Option<(i64, i64)> =
             rows.maybe_first_row().map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        Ok(row.map_or_else(CopiedUpTo::default, |(created_at_ms, id, links, finished)| CopiedUpTo {
-            last: Some(Cursor { created_at_ms, id: row::id(id) }),
-            links: links.cast_unsigned(),
-            finished,
-        }))
+        Ok(row.map(|(before_ms, links)| CopiedUpTo { before: Second(before_ms), links: links.cast_unsigned() }))
     }
 
     /// Keeps how far this copy has come.
     pub async fn note(&self, copied: CopiedUpTo) -> Result<(), StoreError> {
-        let Some(Cursor { created_at_ms, id }) = copied.last else { return Ok(()) };
-        let id_space = self.id_space.0.as_slice();
-        let values = (id_space, created_at_ms, row::bigint(id), copied.links.cast_signed(), copied.finished);
-        self.write(&self.importer.note, values).await
+        let note = Note {
+            id_space: self.id_space.0.as_slice(),
+            before_ms: copied.before.0,
+            links: copied.links.cast_signed(),
+        };
+        self.write(&self.importer.note, note).await
     }
 
     async fn write(&self, statement: &Statement, values: impl SerializeRow) -> Result<(), StoreError> {
         self.store.cql.write(statement, values).await.map_err(error)
     }
 
-    /// What gets no answer is tried again: whatever it did, doing it again changes nothing.
     async fn conditional(
         &self,
         statement: &Statement,
         values: impl SerializeRow + Clone,
     ) -> Result<Conditional, StoreError> {
-        let mut backoff = Backoff::new(AGAIN_MIN, AGAIN_MAX);
-        for _ in 1..ATTEMPTS_MAX {
-            if let Ok(outcome) = self.store.cql.conditional(statement, values.clone()).await {
-                return Ok(outcome);
-            }
-            sleep(backoff.pause()).await;
-        }
-        self.store.cql.conditional(statement, values).await.map_err(error)
+        persist(async || self.store.cql.conditional(statement, values.clone()).await.map_err(error)).await
     }
+}
+
+/// What gets no answer is tried again: whatever it did, doing it again changes nothing.
+async fn persist<T>(attempt: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let mut backoff = Backoff::new(AGAIN_MIN, AGAIN_MAX);
+    for _ in 1..ATTEMPTS_MAX {
+        match attempt().await {
+            Err(StoreError::Unavailable(_)) => sleep(backoff.pause()).await,
+            outcome => return outcome,
+        }
+    }
+    attempt().await
 }
 
 /// How often a conditional write of a copy is tried.

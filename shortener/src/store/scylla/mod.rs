@@ -18,10 +18,11 @@
 //! Cut off before 4, there is no link: a held name leads nowhere and is taken from its holder by whoever wants it next; a listed id that has no link is
 //! passed over; the same idempotency key finishes what was begun, under the same id ([`repeat`]).
 //!
-//! **Order of a change** ([`change`]): new names are taken, the link is listed in the other listing if it is archived or brought back, the link is
-//! written if its revision is still the one that was read; then old names are let go and the old listing is left. **Of a deletion**: the idempotency
-//! key is marked, the link is deleted if its revision is still the one that was read; then its names are let go and its listing is left.
-//! What is cut off behind the write of the link leaves names that lead nowhere and listed ids without a link, as above.
+//! **Order of a change** ([`change`]): new names are taken, the link is listed in the other listing if it is archived or brought back, the
+//! link is written if its revision is still the one that was read; then old names are let go and the old listing is left. **Of a
+//! deletion** ([`remove`]): the link's row is made void if its revision is still the one that was read, and stays void for ever, so that
+//! whatever comes late finds it; then its names are let go and its listing is left. What is cut off behind the write of the link leaves
+//! names that lead nowhere and listed ids without a link, as above.
 //!
 //! **What got no answer** is read back serially, which completes or ends what was under way; each conditional write carries an
 //! [`Attempt`](attempt::Attempt) by which its writer knows it again. What is still unclear is [`StoreError::Unavailable`].
@@ -60,7 +61,7 @@ mod taking;
 mod values;
 mod writer;
 
-pub use import::{CopiedUpTo, Destination, Imported, ShardsInOrder};
+pub use import::{CopiedUpTo, Destination, Imported, Second, ShardsInOrder};
 
 /// The timestamp of the first write of a link with a generated code, in microseconds: before any that a cluster gives, so that whatever comes later
 /// wins. A listing's entries carry their link's revision as timestamp, for the same reason.
