@@ -149,11 +149,7 @@ impl Application {
         let claims: Arc<dyn Claims> = store.clone();
         let allocator = Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
 
-        let cache = CacheSettings {
-            max_bytes: settings.cache_max_bytes,
-            ttl: Duration::from_millis(settings.cache_ttl_ms),
-            ..CacheSettings::default()
-        };
+        let cache = CacheSettings::new(settings.cache_max_bytes, settings.cache_ttl());
         let cache = Cache::new(store.clone(), cache, Handle::current());
         let engine = Arc::new(Engine::new(Arc::clone(rollups)));
         let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });

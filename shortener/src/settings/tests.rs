@@ -57,6 +57,15 @@ fn leases_come_from_a_file_or_from_a_token_service() {
     assert_eq!(urls.iter().map(ToString::to_string).collect::<Vec<_>>(), ["http://a:8081/", "https://b/tokens"]);
 }
 
+/// Seen to fail when the default was a minute whatever the link store.
+#[test]
+fn a_cached_link_is_believed_for_two_seconds_where_others_may_change_it() {
+    let ttl_ms = |args: &[&str]| parse(args).unwrap().cache_ttl().as_millis();
+    assert_eq!(ttl_ms(&[]), 60_000);
+    assert_eq!(ttl_ms(&["--links", "scylla://a:9042/links"]), 2_000);
+    assert_eq!(ttl_ms(&["--links", "scylla://a:9042/links", "--cache-ttl-ms", "9"]), 9);
+}
+
 /// Seen to fail when the file was not read.
 #[test]
 fn the_token_service_s_secret_is_long_enough_and_may_be_in_a_file() {

@@ -57,6 +57,14 @@ pub struct CacheSettings {
     pub absent_ttl: Duration,
 }
 
+impl CacheSettings {
+    /// An absence is believed no longer than a link.
+    pub fn new(max_bytes: u64, ttl: Duration) -> Self {
+        let others = CacheSettings::default();
+        CacheSettings { max_bytes, ttl, absent_ttl: others.absent_ttl.min(ttl), ..others }
+    }
+}
+
 impl Default for CacheSettings {
     fn default() -> Self {
         CacheSettings {
