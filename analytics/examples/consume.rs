@@ -1,43 +1,19 @@
-//! How fast clicks are counted into SQLite: `cargo run --release -p septet-analytics --features sqlite --example consume -- uniform 500000`.
+//! How fast clicks are counted into SQLite: `cargo run --release -p septet-analytics --example consume -- uniform 500000`.
 //!
 //! The clicks are made beforehand and delivered from memory; a line tells clicks per second by the clock and by the CPU time of the
 //! process, and what the file holds afterwards. `uniform` spreads them over 100,000 links, `zipf` by Zipf's law; a third argument sets the
 //! size of the row cache, in MiB.
 
-use std::{
-    collections::VecDeque,
-    env, fs,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, env, fs, sync::Arc, time::Instant};
 
 use analytics::{
     click::{Click, LogId, Place, Text},
+    conformance::given::Given,
     consumer::{Consumer, ConsumerOptions},
     rollups::{Rollups, Subject, sqlite::SqliteRollups},
-    stream::{Batch, ClickStream, Progress, Sequenced, Source, StreamError},
+    stream::{Sequenced, Source},
 };
-use async_trait::async_trait;
-
 const LINKS: u64 = 100_000;
-
-struct Memory(VecDeque<Sequenced>);
-
-#[async_trait]
-impl ClickStream for Memory {
-    async fn next(&mut self, max: usize, _: Duration) -> Result<Batch, StreamError> {
-        let clicks = self.0.drain(..max.min(self.0.len())).collect();
-        Ok(Batch { source: Source("local".into()), clicks, gone: Vec::new() })
-    }
-
-    async fn release(&mut self, _: &Source, _: &Progress) -> Result<(), StreamError> {
-        Ok(())
-    }
-
-    async fn is_drained(&mut self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 /// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
 struct Random(u64);
@@ -123,7 +99,9 @@ async fn main() {
     let store = Arc::new(SqliteRollups::open(&path).await.expect("a store"));
 
     let (began, ticks) = (Instant::now(), cpu_ticks());
-    Consumer::run(Box::new(Memory(clicks)), store.clone(), options, async {}).await.expect("counted");
+    Consumer::run(Box::new(Given::new(Source("local".into()), clicks)), store.clone(), options, async {})
+        .await
+        .expect("counted");
     let (elapsed, cpu) = (began.elapsed().as_secs_f64(), (cpu_ticks() - ticks) as f64 / 100.0);
 
     let totals = store.totals(&[Subject::All]).await.expect("totals")[0];

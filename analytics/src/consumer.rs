@@ -9,13 +9,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures::future::try_join_all;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     fold::{Folded, Rows, fold, touched},
     rollups::{Changes, DayRow, Rollups, RollupsError},
-    stream::{Batch, ClickStream, Progress, Source, StreamError},
+    stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError},
 };
 
 mod cache;
@@ -66,8 +67,10 @@ pub struct Consumer {
     store: Arc<dyn Rollups>,
     options: ConsumerOptions,
     cache: RowCache,
-    /// As many as the stream has sources: partitions of a topic, or one.
+    /// Those that are open: partitions of a topic, or one.
     sources: HashMap<Source, Counting>,
+    /// How many were opened so far.
+    opened: u32,
     /// When the first click that is not committed was folded.
     uncommitted_since: Option<Instant>,
     uncommitted_clicks: usize,
@@ -100,6 +103,31 @@ struct Counting {
     oldest_ms: Option<i64>,
 }
 
+impl Counting {
+    fn new(number: u32, progress: Progress) -> Self {
+        Counting { number, progress, rows: Rows::default(), changed: false, unreleased: false, oldest_ms: None }
+    }
+
+    /// Writes what changed; what was written.
+    async fn commit(&mut self, store: &dyn Rollups, source: &Source) -> Result<Changes, RollupsError> {
+        let changes = Changes {
+            days: self.rows.days.drain().map(|((subject, day), row)| (subject, day, row)).collect(),
+            totals: self.rows.totals.drain().collect(),
+        };
+        let began = Instant::now();
+        until_done("commit", || store.commit(source, &changes, &self.progress)).await?;
+        histogram!("septet_rollup_commit_seconds").record(began.elapsed());
+        counter!("septet_rollup_rows_written_total").increment((changes.days.len() + changes.totals.len()) as u64);
+        if let Some(oldest_ms) = self.oldest_ms.take() {
+            histogram!("septet_click_lag_seconds").record((now_ms() - oldest_ms).max(0) as f64 / 1e3);
+        }
+        gauge!("septet_progress_logs", "source" => source.0.clone()).set(self.progress.logs.len() as f64);
+        self.changed = false;
+        self.unreleased = true;
+        Ok(changes)
+    }
+}
+
 impl Consumer {
     /// Consumes until `shutdown` is ready, then drains the stream, commits, and ends. A store or a stream that fails is asked
     /// again for ever, at the end too: the deadline is the caller's, and dropping this future at any moment loses nothing, as what was not
@@ -117,12 +145,15 @@ impl Consumer {
         let mut trouble = Trouble::new("stream");
         let mut draining = false;
         loop {
-            draining = draining || is_ready(&mut shutdown).await;
+            if !draining && is_ready(&mut shutdown).await {
+                draining = true;
+                stream.end();
+            }
             let idle = match stream.next(consumer.options.batch_clicks_max, consumer.wait(draining)).await {
-                Ok(batch) => {
+                Ok(delivery) => {
                     trouble.over();
-                    let idle = batch.clicks.is_empty();
-                    consumer.count(batch).await?;
+                    let idle = delivery == Delivery::Nothing;
+                    consumer.take(delivery, stream.as_mut()).await?;
                     idle
                 }
                 Err(error @ StreamError::Lost(_)) => return Err(ConsumerError::Stream(error)),
@@ -147,6 +178,7 @@ impl Consumer {
             cache: RowCache::new(options.cache_bytes_max),
             options,
             sources: HashMap::new(),
+            opened: 0,
             uncommitted_since: None,
             uncommitted_clicks: 0,
             uncommitted_bytes: 0,
@@ -167,14 +199,40 @@ impl Consumer {
             || self.uncommitted_since.is_some_and(|since| since.elapsed() >= self.options.commit_interval)
     }
 
+    async fn take(&mut self, delivery: Delivery, stream: &mut dyn ClickStream) -> Result<(), ConsumerError> {
+        match delivery {
+            Delivery::Opened(source) => self.open(source, stream).await,
+            Delivery::Clicks(batch) => Ok(self.count(batch).await?),
+            Delivery::Closed(source) => {
+                // What is not committed is counted by whoever has it now.
+                self.sources.remove(&source);
+                Ok(())
+            }
+            Delivery::Nothing => Ok(()),
+        }
+    }
+
+    /// Learns what has been counted of a source, and begins there.
+    async fn open(&mut self, source: Source, stream: &mut dyn ClickStream) -> Result<(), ConsumerError> {
+        let progress = until_done("progress", || self.store.progress(&source)).await?;
+        let mut trouble = Trouble::new("begin");
+        while let Err(error) = stream.begin(&source, &progress).await {
+            if let StreamError::Lost(_) = error {
+                return Err(ConsumerError::Stream(error));
+            }
+            sleep(trouble.met(&error)).await;
+        }
+        trouble.over();
+        // A number of its own each time: rows in the cache may have been changed by others meanwhile.
+        self.opened = self.opened.wrapping_add(1);
+        self.sources.insert(source, Counting::new(self.opened, progress));
+        Ok(())
+    }
+
     /// Folds a batch into rows in memory.
     async fn count(&mut self, batch: Batch) -> Result<(), RollupsError> {
-        if batch.clicks.is_empty() && batch.gone.is_empty() {
-            return Ok(());
-        }
-        self.open(&batch.source).await?;
         self.load(&batch).await?;
-        let counting = self.sources.get_mut(&batch.source).expect("it was opened just now");
+        let Some(counting) = self.sources.get_mut(&batch.source) else { return Ok(()) };
         let (mut counted, mut replayed, mut duplicate, mut values_capped) = (0, 0, 0, 0);
         for sequenced in &batch.clicks {
             match fold(&mut counting.progress, &mut counting.rows, sequenced) {
@@ -191,6 +249,7 @@ impl Consumer {
         for log in &batch.gone {
             counting.progress.logs.remove(log);
         }
+        counting.progress.watermark = counting.progress.watermark.max(batch.through);
         counting.changed = true;
         self.uncommitted_since.get_or_insert_with(Instant::now);
         self.uncommitted_clicks += batch.clicks.len();
@@ -203,22 +262,9 @@ impl Consumer {
         Ok(())
     }
 
-    /// Learns what has been counted of a source, when it first delivers.
-    async fn open(&mut self, source: &Source) -> Result<(), RollupsError> {
-        if self.sources.contains_key(source) {
-            return Ok(());
-        }
-        let progress = until_done("progress", || self.store.progress(source)).await?;
-        let number = u32::try_from(self.sources.len()).expect("a stream has fewer sources than 2^32");
-        let counting =
-            Counting { number, progress, rows: Rows::default(), changed: false, unreleased: false, oldest_ms: None };
-        self.sources.insert(source.clone(), counting);
-        Ok(())
-    }
-
     /// Brings the rows that the batch touches into memory: from the cache, or else from the store.
     async fn load(&mut self, batch: &Batch) -> Result<(), RollupsError> {
-        let counting = self.sources.get_mut(&batch.source).expect("it was opened just now");
+        let Some(counting) = self.sources.get_mut(&batch.source) else { return Ok(()) };
         let Rows { days, totals } = &mut counting.rows;
         let (mut days_missing, mut totals_missing) = (Vec::new(), Vec::new());
         for (subject, day) in batch.clicks.iter().flat_map(|sequenced| touched(&sequenced.click)) {
@@ -250,24 +296,16 @@ impl Consumer {
         Ok(())
     }
 
-    /// Writes what changed, however often it takes.
+    /// Writes what changed, of all sources at once, however often it takes.
     async fn commit(&mut self) -> Result<(), RollupsError> {
-        for (source, counting) in self.sources.iter_mut().filter(|(_, counting)| counting.changed) {
-            let changes = Changes {
-                days: counting.rows.days.drain().map(|((subject, day), row)| (subject, day, row)).collect(),
-                totals: counting.rows.totals.drain().collect(),
-            };
-            let began = Instant::now();
-            until_done("commit", || self.store.commit(source, &changes, &counting.progress)).await?;
-            histogram!("septet_rollup_commit_seconds").record(began.elapsed());
-            counter!("septet_rollup_rows_written_total").increment((changes.days.len() + changes.totals.len()) as u64);
-            if let Some(oldest_ms) = counting.oldest_ms.take() {
-                histogram!("septet_click_lag_seconds").record((now_ms() - oldest_ms).max(0) as f64 / 1e3);
-            }
-            gauge!("septet_progress_logs", "source" => source.0.clone()).set(counting.progress.logs.len() as f64);
-            counting.changed = false;
-            counting.unreleased = true;
-            self.cache.put(counting.number, changes);
+        let store = &*self.store;
+        let changed = self.sources.iter_mut().filter(|(_, counting)| counting.changed);
+        let commits = changed.map(async |(source, counting)| {
+            let changes = counting.commit(store, source).await?;
+            Ok::<_, RollupsError>((counting.number, changes))
+        });
+        for (number, written) in try_join_all(commits).await? {
+            self.cache.put(number, written);
         }
         self.uncommitted_since = None;
         self.uncommitted_clicks = 0;

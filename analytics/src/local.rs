@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     click::{Click, LogId},
     click_log::{ClickReader, RawClick},
-    stream::{Batch, ClickStream, Progress, Sequenced, Source, StreamError},
+    stream::{Batch, ClickStream, Delivery, Progress, Sequenced, Source, StreamError},
 };
 
 mod guard;
@@ -30,6 +30,15 @@ pub const SOURCE: &str = "local";
 /// Delivers the clicks of the logs of this process and of earlier ones.
 pub struct LocalStream {
     work: Work,
+    opening: Opening,
+}
+
+/// How far the one source has been opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Untold,
+    Told,
+    Begun,
 }
 
 enum Work {
@@ -67,20 +76,12 @@ impl From<Failure> for StreamError {
 }
 
 impl LocalStream {
-    /// A stream that goes on where `progress` ends. `enrich` makes a click of what the redirect saw, given its log and
+    /// A stream of what the logs hold. `enrich` makes a click of what the redirect saw, given its log and
     /// the offset at which it ends; it runs on a blocking thread. If it panics, the click is delivered with empty fields
     /// (`septet_enrich_panics_total`).
-    pub fn open(
-        mut reader: ClickReader,
-        enrich: impl FnMut(&RawClick<'_>, LogId, u64) -> Click + Send + 'static,
-        progress: &Progress,
-    ) -> Self {
-        let gone = progress.logs.keys().copied().filter(|log| !reader.holds(*log)).collect();
-        for (log, offset) in &progress.logs {
-            reader.trim(*log, *offset);
-        }
-        let (sequence, guard) = (progress.watermark, Guard::new(enrich));
-        Self { work: Work::Idle(Box::new(State { reader, guard, sequence, ready: Vec::new(), gone })) }
+    pub fn open(reader: ClickReader, enrich: impl FnMut(&RawClick<'_>, LogId, u64) -> Click + Send + 'static) -> Self {
+        let state = State { reader, guard: Guard::new(enrich), sequence: 0, ready: Vec::new(), gone: Vec::new() };
+        Self { work: Work::Idle(Box::new(state)), opening: Opening::Untold }
     }
 
     /// The state, once the job that a cancelled call left behind has ended.
@@ -109,6 +110,13 @@ impl LocalStream {
 }
 
 impl State {
+    fn begin(&mut self, progress: &Progress) {
+        let unknown = progress.logs.keys().copied().filter(|log| !self.reader.holds(*log));
+        self.gone.extend(unknown);
+        self.sequence = progress.watermark;
+        self.release(progress);
+    }
+
     fn read(&mut self, max: usize) {
         let Self { reader, guard, sequence, ready, gone } = self;
         reader.read(max, |log, offset, raw| {
@@ -126,35 +134,62 @@ impl State {
     }
 
     fn deliver(&mut self, max: usize) -> Batch {
-        let clicks = self.ready.drain(..max.min(self.ready.len())).collect();
-        Batch { source: Source(SOURCE.to_owned()), clicks, gone: std::mem::take(&mut self.gone) }
+        let clicks: Vec<_> = self.ready.drain(..max.min(self.ready.len())).collect();
+        let through = clicks.last().map_or(self.sequence, |last| last.sequence);
+        Batch { source: source(), clicks, through, gone: std::mem::take(&mut self.gone) }
     }
+}
+
+fn source() -> Source {
+    Source(SOURCE.to_owned())
+}
+
+fn is_ours(source: &Source) -> Result<(), Failure> {
+    if source.0 == SOURCE { Ok(()) } else { Err(Failure::UnknownSource(source.0.clone())) }
 }
 
 #[async_trait]
 impl ClickStream for LocalStream {
-    async fn next(&mut self, max: usize, wait: Duration) -> Result<Batch, StreamError> {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Delivery, StreamError> {
         let deadline = Instant::now() + wait;
+        if self.opening == Opening::Untold {
+            self.opening = Opening::Told;
+            return Ok(Delivery::Opened(source()));
+        }
         loop {
+            let is_begun = self.opening == Opening::Begun;
             let mut state = self.state().await?;
-            if state.ready.is_empty() {
+            if is_begun && state.ready.is_empty() {
                 state = self.run(move |state| state.read(max)).await?;
             }
+            if !state.ready.is_empty() || !state.gone.is_empty() {
+                return Ok(Delivery::Clicks(state.deliver(max)));
+            }
             let left = deadline.saturating_duration_since(Instant::now());
-            if !state.ready.is_empty() || !state.gone.is_empty() || left.is_zero() {
-                return Ok(state.deliver(max));
+            if left.is_zero() {
+                return Ok(Delivery::Nothing);
             }
             sleep(POLL_INTERVAL.min(left)).await;
         }
     }
 
+    async fn begin(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
+        is_ours(source)?;
+        let progress = progress.clone();
+        self.run(move |state| state.begin(&progress)).await?;
+        self.opening = Opening::Begun;
+        Ok(())
+    }
+
     async fn release(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
-        if source.0 != SOURCE {
-            return Err(Failure::UnknownSource(source.0.clone()).into());
-        }
+        is_ours(source)?;
         let progress = progress.clone();
         self.run(move |state| state.release(&progress)).await?;
         Ok(())
+    }
+
+    fn end(&mut self) {
+        // Nobody else reads these logs: what is in them is counted before the end.
     }
 
     async fn is_drained(&mut self) -> bool {

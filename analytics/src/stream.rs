@@ -34,10 +34,24 @@ pub struct Sequenced {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     pub source: Source,
-    /// May be empty, when there was nothing to deliver in time.
     pub clicks: Vec<Sequenced>,
+    /// Everything up to this sequence number has been delivered: that of the last click, or a later one where others than clicks have numbers.
+    pub through: u64,
     /// Logs from which nothing will ever come again: their entries in [`Progress::logs`] can go, with the next commit.
     pub gone: Vec<LogId>,
+}
+
+/// What a stream brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// A source is this consumer's from here on, maybe once more: what it has in memory of it is out of date. Nothing of it comes
+    /// before [`begin`](ClickStream::begin).
+    Opened(Source),
+    Clicks(Batch),
+    /// A source is another consumer's now. What was not released comes there.
+    Closed(Source),
+    /// There was nothing in time.
+    Nothing,
 }
 
 /// Why a stream did not deliver.
@@ -54,21 +68,25 @@ pub enum StreamError {
 /// Delivers clicks at least once, in the order of their logs.
 ///
 /// - Clicks of one log come in the order in which they were appended, without gaps.
-/// - A click comes again if it was not released before the stream ended, for whatever reason; then every later click of its
+/// - A click comes again if it was not released before the source was closed or the stream ended, for whatever reason; then every later click of its
 ///   log comes again as well (a suffix is replayed). Its `sequence` may differ the second time, its `(log, offset)` never does.
-/// - After [`release`](ClickStream::release) it never comes again.
-///
-/// Opening a stream takes the [`Progress`] that the rollups store holds: sequence numbers go on from there.
+/// - After [`release`](ClickStream::release) it never comes again, to a consumer that begins where the progress is.
 #[async_trait]
 pub trait ClickStream: Send {
-    /// The next clicks, at most `max`; waits up to `wait` for the first. After
-    /// [`StreamError::Failed`]: call again.
-    async fn next(&mut self, max: usize, wait: Duration) -> Result<Batch, StreamError>;
+    /// What comes next: of clicks at most `max`; waits up to `wait`. After [`StreamError::Failed`]: call again.
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Delivery, StreamError>;
+
+    /// Begins to deliver a source that was opened, behind what the rollups store has counted of it.
+    async fn begin(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError>;
 
     /// Everything of `source` up to `progress` is durable where it is counted: it may be forgotten here. Failing to
-    /// forget is no loss, only a replay.
+    /// forget is no loss, only a replay. A source that is not open is nobody's business here, and no error.
     async fn release(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError>;
 
-    /// Whether everything that was ever appended has been delivered and released. For the drain at the end.
+    /// The consumer is to end. A stream of clicks that only this process can deliver goes on until there are none left; one whose clicks
+    /// another consumer can have as well delivers nothing more.
+    fn end(&mut self);
+
+    /// Whether everything that this stream is to deliver before the end has been delivered and released.
     async fn is_drained(&mut self) -> bool;
 }

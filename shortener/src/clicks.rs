@@ -10,9 +10,8 @@ use analytics::{
     click_log::{self, ClickLogs, SEGMENT_MIN_BYTES},
     consumer::{Consumer, ConsumerError, ConsumerOptions},
     enrich::{EnrichSettings, Enricher, salts::FileSalts},
-    local::{self, LocalStream},
+    local::LocalStream,
     rollups::Rollups,
-    stream::Source,
 };
 use anyhow::Context;
 use parking_lot::Mutex;
@@ -53,12 +52,8 @@ impl Clicks {
         let salts = FileSalts::open(&data_dir.join(SALTS), clock::now_ms())?;
         let enricher = Arc::new(Mutex::new(Enricher::new(enricher, salts)?));
         let enrich = Arc::clone(&enricher);
-        let progress = rollups.progress(&Source(local::SOURCE.to_owned())).await?;
-        let stream = LocalStream::open(
-            logs.reader().context("the click log cannot be read")?,
-            move |raw, log, offset| enrich.lock().enrich(raw, log, offset),
-            &progress,
-        );
+        let reader = logs.reader().context("the click log cannot be read")?;
+        let stream = LocalStream::open(reader, move |raw, log, offset| enrich.lock().enrich(raw, log, offset));
         let (stop, mut stopped) = watch::channel(false);
         let stopped = async move {
             // An error says that the sender is gone, and with it whoever wanted the counting.

@@ -1,9 +1,10 @@
 //! The suite of the seam "analytics queries": clicks go in through the consumer, answers come out.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
+use super::given::Given;
 use crate::{
     click::{Click, LogId, Place},
     consumer::{Consumer, ConsumerOptions},
@@ -12,7 +13,7 @@ use crate::{
         DAY_MS, Rollups, SLOT_MS,
         values::{LINK_VALUES_MAX, VALUES_MAX},
     },
-    stream::{Batch, ClickStream, Progress, Sequenced, Source, StreamError},
+    stream::{Sequenced, Source},
     timeline::{Asked, Interval, Timeline, Zone},
 };
 
@@ -60,25 +61,6 @@ fn click(link: u64, at_ms: i64) -> Click {
     }
 }
 
-/// Delivers the given clicks, once.
-struct Given(Source, VecDeque<Sequenced>);
-
-#[async_trait]
-impl ClickStream for Given {
-    async fn next(&mut self, max: usize, _: Duration) -> Result<Batch, StreamError> {
-        let clicks = self.1.drain(..max.min(self.1.len())).collect();
-        Ok(Batch { source: self.0.clone(), clicks, gone: Vec::new() })
-    }
-
-    async fn release(&mut self, _: &Source, _: &Progress) -> Result<(), StreamError> {
-        Ok(())
-    }
-
-    async fn is_drained(&mut self) -> bool {
-        self.1.is_empty()
-    }
-}
-
 /// Counts clicks of one source, each source the clicks of one log.
 async fn count_in(store: &Arc<dyn Rollups>, source: &str, clicks: Vec<Click>) {
     let source = Source(source.to_owned());
@@ -89,7 +71,7 @@ async fn count_in(store: &Arc<dyn Rollups>, source: &str, clicks: Vec<Click>) {
         let click = Click { log, offset: sequence * 32, ..click };
         Sequenced { sequence, click }
     });
-    let stream = Box::new(Given(source, clicks.collect()));
+    let stream = Box::new(Given::new(source, clicks.collect()));
     Consumer::run(stream, store.clone(), ConsumerOptions::default(), async {}).await.expect("counted");
 }
 

@@ -53,7 +53,8 @@ impl RowCache {
 
     /// Keeps what was written, as far as there is room.
     pub(super) fn put(&mut self, source: u32, written: Changes) {
-        for (subject, day, row) in written.days {
+        for (subject, day, mut row) in written.days {
+            row.set_written();
             self.days.insert((source, subject, day), row);
         }
         for (subject, row) in written.totals {

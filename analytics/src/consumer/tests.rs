@@ -16,7 +16,7 @@ use crate::{
     click::{Click, LogId, Place},
     query::Totals,
     rollups::{Day, Part, RollupsError, Subject, TotalRow},
-    stream::{Sequenced, StreamError},
+    stream::{Delivery, Sequenced, StreamError},
 };
 
 fn source() -> Source {
@@ -133,6 +133,7 @@ struct Told {
 struct Fed {
     from: mpsc::UnboundedReceiver<Batch>,
     told: Arc<Told>,
+    opened: bool,
     delivered: u64,
     failing: usize,
     failing_releases: usize,
@@ -145,7 +146,7 @@ fn stream_failure() -> StreamError {
 
 #[async_trait]
 impl ClickStream for Fed {
-    async fn next(&mut self, max: usize, wait: Duration) -> Result<Batch, StreamError> {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Delivery, StreamError> {
         self.told.polls.fetch_add(1, Relaxed);
         if self.failing > 0 {
             self.failing -= 1;
@@ -154,13 +155,19 @@ impl ClickStream for Fed {
         if self.lost {
             return Err(StreamError::Lost(Box::new(io::Error::other("told to be lost"))));
         }
-        let batch = match tokio::time::timeout(wait, self.from.recv()).await {
-            Ok(Some(batch)) => batch,
-            Ok(None) | Err(_) => Batch { source: source(), clicks: Vec::new(), gone: Vec::new() },
+        if !std::mem::replace(&mut self.opened, true) {
+            return Ok(Delivery::Opened(source()));
+        }
+        let Ok(Some(batch)) = tokio::time::timeout(wait, self.from.recv()).await else {
+            return Ok(Delivery::Nothing);
         };
         assert!(batch.clicks.len() <= max);
-        self.delivered = batch.clicks.last().map_or(self.delivered, |last| last.sequence);
-        Ok(batch)
+        self.delivered = self.delivered.max(batch.through);
+        Ok(Delivery::Clicks(batch))
+    }
+
+    async fn begin(&mut self, _: &Source, _: &Progress) -> Result<(), StreamError> {
+        Ok(())
     }
 
     async fn release(&mut self, _: &Source, progress: &Progress) -> Result<(), StreamError> {
@@ -172,6 +179,8 @@ impl ClickStream for Fed {
         Ok(())
     }
 
+    fn end(&mut self) {}
+
     async fn is_drained(&mut self) -> bool {
         self.from.is_empty() && self.told.released.lock().watermark >= self.delivered
     }
@@ -180,11 +189,16 @@ impl ClickStream for Fed {
 fn fed() -> (mpsc::UnboundedSender<Batch>, Fed, Arc<Told>) {
     let (send, from) = mpsc::unbounded_channel();
     let told = Arc::new(Told::default());
-    (send, Fed { from, told: told.clone(), delivered: 0, failing: 0, failing_releases: 0, lost: false }, told)
+    (
+        send,
+        Fed { from, told: told.clone(), opened: false, delivered: 0, failing: 0, failing_releases: 0, lost: false },
+        told,
+    )
 }
 
 /// Clicks of log 1 under the sequence numbers of their places.
 fn batch(sequences: RangeInclusive<u64>, links: u64) -> Batch {
+    let through = *sequences.end();
     let clicks = sequences.map(|sequence| Sequenced {
         sequence,
         click: Click {
@@ -201,7 +215,7 @@ fn batch(sequences: RangeInclusive<u64>, links: u64) -> Batch {
             referer: "".into(),
         },
     });
-    Batch { source: source(), clicks: clicks.collect(), gone: Vec::new() }
+    Batch { source: source(), clicks: clicks.collect(), through, gone: Vec::new() }
 }
 
 // Seen to fail when a failed commit is not repeated: its rows are lost, or what comes next is added to older ones.
@@ -333,7 +347,7 @@ async fn a_log_that_is_gone_leaves_the_progress() {
     ));
     store.next_commit().await;
     assert_eq!(store.progress.lock().logs, BTreeMap::from([(LogId(1), 96)]));
-    send.send(Batch { source: source(), clicks: Vec::new(), gone: vec![LogId(1)] }).unwrap();
+    send.send(Batch { source: source(), clicks: Vec::new(), through: 3, gone: vec![LogId(1)] }).unwrap();
     store.next_commit().await;
     assert_eq!(*store.progress.lock(), Progress { watermark: 3, logs: BTreeMap::new() });
     running.abort();

@@ -54,8 +54,27 @@ impl Harness {
         (writer.log(), writer.append(&raw).expect("there is room"))
     }
 
-    fn stream(&self, progress: &Progress) -> LocalStream {
-        LocalStream::open(self.logs().reader().expect("the only reader"), enrich, progress)
+    fn stream(&self) -> LocalStream {
+        LocalStream::open(self.logs().reader().expect("the only reader"), enrich)
+    }
+
+    async fn begun(&self, progress: &Progress) -> LocalStream {
+        begun(self.stream(), progress).await
+    }
+}
+
+/// A stream whose source was opened and begun.
+async fn begun(mut stream: LocalStream, progress: &Progress) -> LocalStream {
+    assert_eq!(stream.next(10, WAIT).await.unwrap(), Delivery::Opened(source()));
+    stream.begin(&source(), progress).await.unwrap();
+    stream
+}
+
+/// The clicks that come next.
+async fn batch(stream: &mut LocalStream) -> Batch {
+    match stream.next(10, WAIT).await.unwrap() {
+        Delivery::Clicks(batch) => batch,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -92,9 +111,8 @@ impl StreamHarness for Harness {
         self.logs = Some(open_logs(&self.folder));
     }
 
-    async fn open(&mut self, counted: &BTreeMap<Source, Progress>) -> Box<dyn ClickStream> {
-        let source = Source(SOURCE.to_owned());
-        Box::new(self.stream(&counted.get(&source).cloned().unwrap_or_default()))
+    async fn open(&mut self) -> Box<dyn ClickStream> {
+        Box::new(self.stream())
     }
 }
 
@@ -113,8 +131,8 @@ async fn logs_without_files_are_gone() {
     let (here, _) = harness.click(0, 1);
     let (lost, also_lost) = (LogId(1), LogId(2));
     let logs = BTreeMap::from([(here, 1), (lost, 100), (also_lost, 200)]);
-    let mut stream = harness.stream(&Progress { watermark: 5, logs });
-    let batch = stream.next(10, WAIT).await.unwrap();
+    let mut stream = harness.begun(&Progress { watermark: 5, logs }).await;
+    let batch = batch(&mut stream).await;
     assert_eq!(batch.gone, [lost, also_lost]);
     assert_eq!(batch.clicks.len(), 1);
     assert_eq!(batch.clicks[0].sequence, 6);
@@ -135,14 +153,14 @@ async fn a_cancelled_call_loses_nothing() {
         enrich(raw, log, offset)
     };
     let reader = harness.logs().reader().unwrap();
-    let mut stream = LocalStream::open(reader, held, &Progress::default());
+    let mut stream = begun(LocalStream::open(reader, held), &Progress::default()).await;
     tokio::select! {
         _ = stream.next(10, WAIT) => panic!("the job is held"),
         _ = has_started.recv() => {}
     }
     assert!(matches!(stream.work, Work::Busy(_)));
     drop(go_on);
-    let batch = stream.next(10, WAIT).await.unwrap();
+    let batch = batch(&mut stream).await;
     let links: Vec<_> = batch.clicks.iter().map(|sequenced| sequenced.click.link).collect();
     assert_eq!(links, (0..10).collect::<Vec<_>>());
 }
@@ -159,9 +177,9 @@ async fn a_record_that_cannot_be_enriched_is_delivered_bare() {
         _ => Click { bot: true, visitor: 7, browser: "Firefox".into(), ..enrich(raw, log, offset) },
     };
     let reader = harness.logs().reader().unwrap();
-    let mut stream =
-        metrics::with_local_recorder(&recorder, || LocalStream::open(reader, poisoned, &Progress::default()));
-    let batch = stream.next(10, WAIT).await.unwrap();
+    let stream = metrics::with_local_recorder(&recorder, || LocalStream::open(reader, poisoned));
+    let mut stream = begun(stream, &Progress::default()).await;
+    let batch = batch(&mut stream).await;
     let delivered: Vec<_> = batch.clicks.iter().map(|Sequenced { click, .. }| (click.log, click.offset)).collect();
     assert_eq!(delivered, clicks);
     let mut visitors = BTreeSet::new();
@@ -179,7 +197,7 @@ async fn a_record_that_cannot_be_enriched_is_delivered_bare() {
 #[tokio::test]
 async fn a_reader_that_panics_is_lost_and_never_drained() {
     let harness = Harness::new();
-    let mut stream = harness.stream(&Progress::default());
+    let mut stream = harness.begun(&Progress::default()).await;
     assert!(stream.run(|_| panic!("on purpose")).await.is_err());
     for _ in 0..2 {
         let error = stream.next(10, WAIT).await.unwrap_err();
@@ -191,7 +209,24 @@ async fn a_reader_that_panics_is_lost_and_never_drained() {
 #[tokio::test]
 async fn another_source_is_refused() {
     let harness = Harness::new();
-    let mut stream = harness.stream(&Progress::default());
+    let mut stream = harness.stream();
     let error = stream.release(&Source("clicks-0".to_owned()), &Progress::default()).await.unwrap_err();
     assert!(error.to_string().contains("clicks-0"), "{error}");
+}
+
+/// Drained means delivered and released, all of it. Seen to fail when what was delivered was enough.
+#[tokio::test]
+async fn is_drained_when_all_is_released() {
+    let mut harness = Harness::new();
+    let mut stream = harness.begun(&Progress::default()).await;
+    let mut progress = Progress::default();
+    for link in 0..3 {
+        let (log, offset) = harness.click(0, link);
+        assert!(!stream.is_drained().await, "nothing was delivered yet");
+        progress.watermark = batch(&mut stream).await.through;
+        assert!(!stream.is_drained().await, "nothing was released yet");
+        progress.logs.insert(log, offset);
+        stream.release(&source(), &progress).await.unwrap();
+        assert!(stream.is_drained().await);
+    }
 }

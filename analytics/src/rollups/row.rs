@@ -15,12 +15,29 @@ use crate::{
 const VERSION: u8 = 1;
 
 /// A day (UTC) of one subject, from one source.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct DayRow {
     pub watermark: u64,
     pub clicks: Slots,
     pub visitors: Visitors,
     values: [Values; Dimension::ALL.len()],
+    unwritten: Parts,
+}
+
+/// Some parts of a row, a bit for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Parts(u16);
+
+impl Parts {
+    const ALL: Parts = Parts((1 << Part::ALL.len()) - 1);
+
+    fn insert(&mut self, part: Part) {
+        self.0 |= 1 << part.place();
+    }
+
+    fn contains(self, part: Part) -> bool {
+        self.0 >> part.place() & 1 == 1
+    }
 }
 
 /// All that was ever counted of one subject, from one source.
@@ -30,6 +47,8 @@ pub struct TotalRow {
     pub clicks: u64,
     pub bots: u64,
     pub last_ms: Option<i64>,
+    /// The earliest day of a click of anybody.
+    pub first_day: Option<Day>,
 }
 
 /// A blob that cannot be read.
@@ -78,9 +97,20 @@ impl<'a> Grouped<'a> {
 }
 
 impl DayRow {
-    /// One that has counted up to `watermark`, its parts to be [decoded](DayRow::decode).
+    /// One that was read: it has counted up to `watermark`, and its parts are to be [decoded](DayRow::decode). Whoever changes it writes it
+    /// whole: how many replicas have what was read is not known.
     pub fn at(watermark: u64) -> DayRow {
-        DayRow { watermark, ..DayRow::default() }
+        DayRow { watermark, unwritten: Parts::ALL, ..DayRow::default() }
+    }
+
+    /// Whether a part was changed since all of it [was written](DayRow::set_written).
+    pub fn is_unwritten(&self, part: Part) -> bool {
+        self.unwritten.contains(part)
+    }
+
+    /// All of it is durable.
+    pub fn set_written(&mut self) {
+        self.unwritten = Parts::default();
     }
 
     /// The values of a dimension.
@@ -92,14 +122,17 @@ impl DayRow {
     pub(crate) fn add(&mut self, subject: Subject, grouped: &Grouped<'_>) -> u64 {
         let Grouped { click, slot, .. } = *grouped;
         self.clicks.add(slot, click.bot);
+        self.unwritten.insert(Part::Clicks);
         if !click.bot {
             self.visitors.add(click.visitor);
+            self.unwritten.insert(Part::Visitors);
         }
         let mut capped = 0;
         for dimension in Dimension::ALL {
             if dimension == Dimension::Link && subject != Subject::All {
                 continue;
             }
+            self.unwritten.insert(Part::Values(dimension));
             let values = &mut self.values[dimension as usize];
             capped += u64::from(values.add(grouped.value(dimension), dimension.values_max(), slot, click.bot));
         }
@@ -151,9 +184,19 @@ impl DayRow {
     }
 }
 
+/// What was counted; not what of it is written.
+impl PartialEq for DayRow {
+    fn eq(&self, other: &Self) -> bool {
+        let DayRow { watermark, clicks, visitors, values, unwritten: _ } = self;
+        (watermark, clicks, visitors, values) == (&other.watermark, &other.clicks, &other.visitors, &other.values)
+    }
+}
+
 impl TotalRow {
     /// Counts a click.
     pub(crate) fn add(&mut self, click: &Click) {
+        let day = Day::of(click.at_ms);
+        self.first_day = Some(self.first_day.map_or(day, |first| first.min(day)));
         if click.bot {
             self.bots += 1;
         } else {
@@ -178,6 +221,15 @@ impl Part {
         Part::Values(Dimension::City),
         Part::Values(Dimension::Link),
     ];
+
+    /// A number of its own, below that of all parts.
+    fn place(self) -> usize {
+        match self {
+            Part::Clicks => 0,
+            Part::Visitors => 1,
+            Part::Values(dimension) => 2 + dimension as usize,
+        }
+    }
 }
 
 /// Serialises values as a sequence of (value, slots).

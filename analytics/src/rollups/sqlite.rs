@@ -133,17 +133,17 @@ impl Rollups for SqliteRollups {
 
     async fn source_totals(&self, source: &Source, subjects: &[Subject]) -> Result<Vec<TotalRow>, RollupsError> {
         let mut rows = vec![TotalRow::default(); subjects.len()];
-        let found: Vec<(i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(
-            "SELECT k.key, t.watermark, t.clicks, t.bots, t.last_ms FROM json_each(?) AS k CROSS JOIN totals AS t
+        let found: Vec<(i64, i64, i64, i64, Option<i64>, Option<i32>)> = sqlx::query_as(
+            "SELECT k.key, t.watermark, t.clicks, t.bots, t.last_ms, t.first_day FROM json_each(?) AS k CROSS JOIN totals AS t
              ON t.subject = k.value AND t.source = ?",
         )
         .bind(subjects_json(subjects)?)
         .bind(&source.0)
         .fetch_all(&self.writer)
         .await?;
-        for (place, watermark, clicks, bots, last_ms) in found {
+        for (place, watermark, clicks, bots, last_ms, first_day) in found {
             let (watermark, clicks, bots) = (watermark as u64, clicks as u64, bots as u64);
-            rows[place as usize] = TotalRow { watermark, clicks, bots, last_ms };
+            rows[place as usize] = TotalRow { watermark, clicks, bots, last_ms, first_day: first_day.map(Day) };
         }
         Ok(rows)
     }

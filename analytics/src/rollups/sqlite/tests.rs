@@ -43,7 +43,7 @@ async fn no_database_at_all_is_refused_with_a_sentence() {
 }
 
 fn one_click() -> (Changes, Progress) {
-    let row = TotalRow { watermark: 1, clicks: 1, bots: 0, last_ms: Some(1) };
+    let row = TotalRow { watermark: 1, clicks: 1, bots: 0, last_ms: Some(1), first_day: Some(Day(0)) };
     let changes = Changes { days: vec![(Subject::All, Day(0), DayRow::at(1))], totals: vec![(Subject::All, row)] };
     (changes, Progress { watermark: 1, logs: BTreeMap::new() })
 }

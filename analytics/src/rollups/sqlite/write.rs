@@ -31,11 +31,11 @@ fn days_sql(rows: usize) -> String {
 }
 
 fn totals_sql(rows: usize) -> String {
-    let values = vec!["(?,?,?,?,?,?)"; rows].join(",");
+    let values = vec!["(?,?,?,?,?,?,?)"; rows].join(",");
     format!(
-        "INSERT INTO totals (subject, source, watermark, clicks, bots, last_ms) VALUES {values}
+        "INSERT INTO totals (subject, source, watermark, clicks, bots, last_ms, first_day) VALUES {values}
          ON CONFLICT DO UPDATE SET watermark = excluded.watermark, clicks = excluded.clicks, bots = excluded.bots,
-         last_ms = excluded.last_ms WHERE excluded.watermark > watermark"
+         last_ms = excluded.last_ms, first_day = excluded.first_day WHERE excluded.watermark > watermark"
     )
 }
 
@@ -92,7 +92,7 @@ fn bind_total<'q>(
 ) -> Result<Statement<'q>, RollupsError> {
     let (watermark, clicks, bots) = (to_sql(row.watermark)?, to_sql(row.clicks)?, to_sql(row.bots)?);
     let key = statement.bind(subject_to_sql(*subject)).bind(&source.0);
-    Ok(key.bind(watermark).bind(clicks).bind(bots).bind(row.last_ms))
+    Ok(key.bind(watermark).bind(clicks).bind(bots).bind(row.last_ms).bind(row.first_day.map(|day| day.0)))
 }
 
 async fn write_progress(
