@@ -17,13 +17,14 @@ use crate::{
     fold::{Folded, Rows, fold, touched},
     rollups::{Changes, DayRow, Rollups, RollupsError},
     stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError},
+    trouble::{Trouble, Work},
 };
 
 mod cache;
 mod retry;
 
 use cache::RowCache;
-use retry::{Trouble, until_done};
+use retry::until_done;
 
 /// How much the consumer takes on, and how soon it writes.
 #[derive(Debug, Clone)]
@@ -142,7 +143,7 @@ impl Consumer {
         gauge!("septet_rollup_cache_bytes_max").set(options.cache_bytes_max as f64);
         tokio::pin!(shutdown);
         let mut consumer = Consumer::new(store, options);
-        let mut trouble = Trouble::new("stream");
+        let mut trouble = Trouble::new(Work::Counting, "stream");
         let mut draining = false;
         loop {
             if !draining && is_ready(&mut shutdown).await {
@@ -215,7 +216,7 @@ impl Consumer {
     /// Learns what has been counted of a source, and begins there.
     async fn open(&mut self, source: Source, stream: &mut dyn ClickStream) -> Result<(), ConsumerError> {
         let progress = until_done("progress", || self.store.progress(&source)).await?;
-        let mut trouble = Trouble::new("begin");
+        let mut trouble = Trouble::new(Work::Counting, "begin");
         while let Err(error) = stream.begin(&source, &progress).await {
             if let StreamError::Lost(_) = error {
                 return Err(ConsumerError::Stream(error));

@@ -9,6 +9,8 @@ pub mod click;
 pub mod query;
 pub mod stream;
 pub mod timeline;
+#[cfg(any(feature = "consumer", feature = "kafka"))]
+mod trouble;
 
 #[cfg(feature = "click-log")]
 pub mod click_log;
@@ -24,8 +26,12 @@ pub mod engine;
 pub mod enrich;
 #[cfg(feature = "consumer")]
 pub mod fold;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "click-log")]
 pub mod local;
+#[cfg(any(feature = "cql", feature = "kafka"))]
+mod nodes;
 #[cfg(feature = "consumer")]
 pub mod rollups;
 

@@ -84,6 +84,14 @@ impl LocalStream {
         Self { work: Work::Idle(Box::new(state)), opening: Opening::Untold }
     }
 
+    /// Whether logs of earlier processes hold clicks that were not delivered yet.
+    pub async fn has_undelivered_old(&mut self) -> bool {
+        match self.state().await {
+            Ok(state) => !state.ready.is_empty() || state.reader.has_unread_old(),
+            Err(_) => true,
+        }
+    }
+
     /// The state, once the job that a cancelled call left behind has ended.
     async fn state(&mut self) -> Result<&mut State, Failure> {
         if let Work::Busy(job) = &mut self.work {

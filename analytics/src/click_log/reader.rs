@@ -118,6 +118,11 @@ impl ClickReader {
         delivered
     }
 
+    /// Whether logs of earlier processes hold clicks that were not read yet.
+    pub fn has_unread_old(&self) -> bool {
+        self.cursors.iter().any(|place| place.is_old && !place.cursor.has_ended())
+    }
+
     /// Everything of `log` up to `offset` is not needed any more. Whole segments of it are removed, and a log of which
     /// nothing is left, and to which nothing will be appended, is deleted and reported by
     /// [`take_gone`](Self::take_gone). Files that cannot be deleted are tried again later.

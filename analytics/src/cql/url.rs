@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 
+use crate::nodes;
+
 /// CQL's port, where a URL names none.
 const PORT: u16 = 9042;
 
@@ -50,7 +52,7 @@ impl FromStr for CqlUrl {
             Some((user, password)) => (Some(decoded(user)), Some(decoded(password))),
             None => (Some(decoded(login)), None),
         });
-        let nodes = nodes.split(',').enumerate().map(|(index, given)| node(given).ok_or(CqlUrlError::Node(index + 1)));
+        let nodes = nodes.split(',').enumerate().map(|(index, given)| nodes::parse(given, PORT).ok_or(CqlUrlError::Node(index + 1)));
         let nodes = nodes.collect::<Result<_, _>>()?;
         if !is_keyspace(keyspace) {
             return Err(CqlUrlError::Keyspace(keyspace.to_owned()));
@@ -61,21 +63,6 @@ impl FromStr for CqlUrl {
 
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-/// `host`, `host:port`, `[address]` or `[address]:port`, with the port.
-fn node(given: &str) -> Option<String> {
-    let behind_brackets = given.rfind(']').map_or(0, |at| at + 1);
-    let (host, port) = match given[behind_brackets..].rfind(':') {
-        Some(colon) => (&given[..behind_brackets + colon], given[behind_brackets + colon + 1..].parse().ok()?),
-        None => (given, PORT),
-    };
-    let is_host = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-    };
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let valid = address.map_or_else(|| is_host(host), |address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    valid.then(|| format!("{host}:{port}"))
 }
 
 /// Unquoted names are folded to lower case by CQL: what is written is what is there.

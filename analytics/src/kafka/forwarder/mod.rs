@@ -1,0 +1,216 @@
+//! The forwarder: takes clicks from the click logs of an instance and writes them to the topic, off the request path.
+//!
+//! What is sent is trimmed from the click log once it is acknowledged by all in-sync replicas, and everything before it as well. The producer
+//! is idempotent and gapless: it never gives up a click while later ones pass, and never gives one up for being late. Where it fails for good, all that is not
+//! acknowledged is read from the click log again by a new one.
+//!
+//! # Limits
+//! | limit | when it is reached | metric |
+//! |---|---|---|
+//! | [`WINDOW_MAX`] clicks on their way | nothing more is read from the click log | `septet_forwarder_in_flight` |
+//! | the click log's own, while Kafka is away | clicks are dropped, and counted as dropped | `septet_click_log_disk_bytes`, `septet_clicks_dropped_total` |
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use rdkafka::error::KafkaError;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{KafkaOptions, event::Event, partitioner, topic::TopicError};
+use crate::{
+    click::LogId,
+    click_log,
+    local::LocalStream,
+    stream::{Batch, ClickStream, Delivery, StreamError},
+    trouble::{Trouble, Work},
+};
+
+mod routes;
+mod session;
+mod window;
+
+pub use routes::RoutesError;
+use session::Session;
+use window::Sent;
+
+/// Clicks on their way at most.
+pub const WINDOW_MAX: usize = 65_536;
+/// Clicks read at once.
+const BATCH_MAX: usize = 2_048;
+/// How long one look for clicks lasts; so long it takes to hear of an acknowledgement while there are none.
+const POLL_WAIT: Duration = Duration::from_millis(50);
+/// How long a process has to run before it says that a log has ended. Requests of a process that was killed may still be on their way to the
+/// brokers: a click in them must find the log's entry, or it counts twice.
+const LOG_END_DELAY: Duration = Duration::from_secs(60);
+/// Makes a stream of the click logs, once more after every failure.
+pub type OpenLogs = Box<dyn FnMut() -> Result<LocalStream, click_log::Error> + Send>;
+
+/// What a forwarder works on.
+pub struct Forwarder {
+    options: KafkaOptions,
+    /// Where it keeps what must outlive the process.
+    folder: PathBuf,
+    open_logs: OpenLogs,
+    /// The highest offset of each log that was ever given to a producer.
+    sent: BTreeMap<LogId, u64>,
+    /// The highest that was acknowledged by an earlier producer, all before it as well.
+    acknowledged: BTreeMap<LogId, u64>,
+    /// Logs that have ended, in the click log's files; the topic is not told yet.
+    ended: VecDeque<LogId>,
+    started: Instant,
+}
+
+/// Why forwarding stopped for now.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    #[error(transparent)]
+    Routes(#[from] RoutesError),
+    #[error("the click log cannot be read: {0}")]
+    Logs(#[from] click_log::Error),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("Kafka did not take a click: {0}")]
+    Producer(#[from] KafkaError),
+}
+
+impl Forwarder {
+    /// A forwarder that keeps its own file in `folder`, beside the click log.
+    pub fn new(options: KafkaOptions, folder: PathBuf, open_logs: OpenLogs) -> Self {
+        describe();
+        gauge!("septet_forwarder_in_flight_max").set(WINDOW_MAX as f64);
+        Forwarder {
+            options,
+            folder,
+            open_logs,
+            sent: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            ended: VecDeque::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Forwards until `shutdown` is ready, then what is left, and ends. What fails is tried again for ever, at the end too: the deadline is
+    /// the caller's, and dropping this future at any moment loses nothing, as what was not acknowledged stays in the click log.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
+        let mut stopping = Stopping { shutdown: pin!(shutdown), is_ready: false };
+        let mut trouble = Trouble::new(Work::Forwarding, "forward");
+        loop {
+            match self.session(&mut stopping, &mut trouble).await {
+                Ok(()) => return,
+                Err(failure) => sleep(trouble.met(&failure)).await,
+            }
+        }
+    }
+
+    /// Forwards by one producer, until all is done or it fails.
+    async fn session(&mut self, stopping: &mut Stopping<'_>, trouble: &mut Trouble) -> Result<(), Failure> {
+        let unsettled = self.sent.iter().filter(|(log, sent)| self.acknowledged.get(log) < Some(sent));
+        let unsettled = unsettled.map(|(log, sent)| (*log, *sent)).collect();
+        let logs = (self.open_logs)()?;
+        let mut session = Session::begin(&self.options, &self.folder, logs, &self.acknowledged, unsettled).await?;
+        let ended = self.forward(&mut session, stopping, trouble).await;
+        self.acknowledged = session.acknowledged();
+        // A producer waits for a while for what it cannot deliver any more.
+        spawn_blocking(move || drop(session)).await.expect("dropping a producer does not panic");
+        ended
+    }
+
+    async fn forward(
+        &mut self,
+        session: &mut Session,
+        stopping: &mut Stopping<'_>,
+        trouble: &mut Trouble,
+    ) -> Result<(), Failure> {
+        loop {
+            let is_stopping = stopping.look().await;
+            session.check()?;
+            session.release().await?;
+            session.follow_partitions().await?;
+            self.tell_end(session).await?;
+            let in_flight = session.in_flight();
+            gauge!("septet_forwarder_in_flight").set(in_flight as f64);
+
+            let room = WINDOW_MAX.saturating_sub(in_flight).min(BATCH_MAX);
+            if room == 0 || session.waits_for_more_partitions().await {
+                session.changed(POLL_WAIT).await;
+                continue;
+            }
+            match session.logs.next(room, POLL_WAIT).await? {
+                Delivery::Clicks(batch) => self.send(session, batch).await?,
+                Delivery::Nothing if is_stopping && session.is_drained().await => return Ok(()),
+                Delivery::Nothing | Delivery::Opened(_) | Delivery::Closed(_) => {}
+            }
+            if session.has_acknowledged() {
+                trouble.over();
+            }
+        }
+    }
+
+    async fn send(&mut self, session: &mut Session, batch: Batch) -> Result<(), Failure> {
+        let count = batch.clicks.len() as u64;
+        for sequenced in batch.clicks {
+            let click = sequenced.click;
+            let (log, offset, at_ms) = (click.log, click.offset, click.at_ms);
+            let sent = self.sent.entry(log).or_default();
+            *sent = offset.max(*sent);
+            let key = partitioner::key(click.link);
+            let partition = partitioner::partition(&key, session.partitions());
+            let event = Event::Click(click).encode();
+            session.produce(Sent::Click { log, offset }, partition, Some((&key, at_ms)), &event).await?;
+        }
+        self.ended.extend(batch.gone);
+        counter!("septet_clicks_forwarded_total").increment(count);
+        Ok(())
+    }
+
+    /// Says to every partition that a log has ended, once it is safe to say so.
+    async fn tell_end(&mut self, session: &mut Session) -> Result<(), Failure> {
+        for log in session.take_ended() {
+            self.sent.remove(&log);
+            self.acknowledged.remove(&log);
+        }
+        if self.started.elapsed() < LOG_END_DELAY {
+            return Ok(());
+        }
+        let Some(log) = self.ended.pop_front() else { return Ok(()) };
+        let event = Event::LogEnded(log).encode();
+        for partition in 0..session.partitions() {
+            let is_last = partition + 1 == session.partitions();
+            let place = if is_last { Sent::LogEnded(log) } else { Sent::LogEndedToo };
+            session.produce(place, partition.cast_signed(), None, &event).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the end is wanted.
+struct Stopping<'a> {
+    shutdown: Pin<&'a mut (dyn Future<Output = ()> + Send)>,
+    is_ready: bool,
+}
+
+impl Stopping<'_> {
+    async fn look(&mut self) -> bool {
+        if !self.is_ready {
+            self.is_ready = timeout(Duration::ZERO, self.shutdown.as_mut()).await.is_ok();
+        }
+        self.is_ready
+    }
+}
+
+fn describe() {
+    describe_counter!("septet_clicks_forwarded_total", "Clicks given to the Kafka producer, repetitions included.");
+    describe_counter!("septet_forwarder_failures_total", "Failed attempts, by what was attempted; each is repeated.");
+    describe_gauge!("septet_forwarder_in_flight", "Clicks sent and not all acknowledged.");
+    describe_gauge!("septet_forwarder_in_flight_max", "The same, at most; then the rest waits in the click log.");
+}

@@ -1,0 +1,172 @@
+//! Clicks on their way: sent, and acknowledged or not.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, Message,
+    error::KafkaError,
+    message::DeliveryResult,
+    producer::ProducerContext,
+};
+use tokio::sync::Notify;
+
+use crate::{click::LogId, kafka::client};
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    Click { log: LogId, offset: u64 },
+    /// The last of those that say that a log has ended.
+    LogEnded(LogId),
+    /// Another one of them.
+    LogEndedToo,
+}
+
+/// Sent and not all acknowledged, in the order of sending; and how far all of it is.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The ticket of the first one in `sent`.
+    first: usize,
+    sent: VecDeque<(Sent, bool)>,
+    /// The highest offset of each log of which everything before it is acknowledged as well.
+    acknowledged: BTreeMap<LogId, u64>,
+    /// Logs whose end is told everywhere.
+    ended: Vec<LogId>,
+    failure: Option<KafkaError>,
+}
+
+impl Window {
+    /// Puts something on its way; its ticket.
+    pub fn push(&self, sent: Sent) -> usize {
+        let mut state = self.state.lock();
+        state.sent.push_back((sent, false));
+        state.first + state.sent.len() - 1
+    }
+
+    /// Takes back the last one: it was not sent.
+    pub fn take_back(&self) {
+        self.state.lock().sent.pop_back();
+    }
+
+    /// How many are on their way.
+    pub fn len(&self) -> usize {
+        self.state.lock().sent.len()
+    }
+
+    /// Whether anything was acknowledged so far.
+    pub fn has_acknowledged(&self) -> bool {
+        self.state.lock().first > 0
+    }
+
+    /// What ended it: nothing behind that will be acknowledged.
+    pub fn failure(&self) -> Option<KafkaError> {
+        self.state.lock().failure.clone()
+    }
+
+    pub fn acknowledged(&self) -> BTreeMap<LogId, u64> {
+        self.state.lock().acknowledged.clone()
+    }
+
+    /// The logs whose end was told everywhere since the last call. Nothing is kept of them.
+    pub fn take_ended(&self) -> Vec<LogId> {
+        let mut state = self.state.lock();
+        let ended = std::mem::take(&mut state.ended);
+        state.acknowledged.retain(|log, _| !ended.contains(log));
+        ended
+    }
+
+    /// Returns when something was acknowledged, or failed, since this was called last.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn settle(&self, ticket: usize, result: Result<(), KafkaError>) {
+        let mut state = self.state.lock();
+        if let Err(error) = result {
+            state.failure.get_or_insert(error);
+        } else if let Some(place) = ticket.checked_sub(state.first)
+            && let Some((_, done)) = state.sent.get_mut(place)
+        {
+            *done = true;
+        }
+        while let Some((sent, true)) = state.sent.front().copied() {
+            state.sent.pop_front();
+            state.first += 1;
+            match sent {
+                Sent::Click { log, offset } => drop(state.acknowledged.insert(log, offset)),
+                Sent::LogEnded(log) => state.ended.push(log),
+                Sent::LogEndedToo => {}
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+}
+
+/// Hears from the producer.
+#[derive(Debug, Clone)]
+pub(super) struct Hearing(pub Arc<Window>);
+
+impl ClientContext for Hearing {
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::told(&error, reason);
+    }
+}
+
+impl ProducerContext for Hearing {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        match result {
+            Ok(message) => {
+                debug_assert!(message.offset() >= 0);
+                self.0.settle(ticket, Ok(()));
+            }
+            Err((error, _)) => self.0.settle(ticket, Err(error.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn click(log: u64, offset: u64) -> Sent {
+        Sent::Click { log: LogId(log), offset }
+    }
+
+    /// Seen to fail when each acknowledgement counted by itself.
+    #[test]
+    fn only_what_has_no_gap_before_it_is_acknowledged() {
+        let window = Window::default();
+        let tickets = [click(1, 10), click(2, 5), click(1, 20)].map(|sent| window.push(sent));
+        window.settle(tickets[2], Ok(()));
+        window.settle(tickets[1], Ok(()));
+        assert_eq!((window.acknowledged(), window.len()), (BTreeMap::new(), 3));
+        window.settle(tickets[0], Ok(()));
+        assert_eq!((window.acknowledged(), window.len()), (BTreeMap::from([(LogId(1), 20), (LogId(2), 5)]), 0));
+        let ticket = window.push(click(2, 6));
+        window.settle(ticket, Ok(()));
+        assert_eq!(window.acknowledged()[&LogId(2)], 6);
+    }
+
+    #[test]
+    fn what_failed_is_never_acknowledged() {
+        let window = Window::default();
+        let tickets = [click(1, 10), click(1, 20)].map(|sent| window.push(sent));
+        window.settle(tickets[0], Err(KafkaError::Canceled));
+        window.settle(tickets[1], Ok(()));
+        assert_eq!(window.acknowledged(), BTreeMap::new());
+        assert!(window.failure().is_some());
+    }
+}

@@ -1,0 +1,174 @@
+//! The distributed implementation of [`ClickStream`]: the partitions of a topic, shared out among the consumers of a group.
+//!
+//! A source is a partition, and a click's sequence number its offset there plus one. So a source's sequence is the same for everybody who ever
+//! reads it, and what was counted of it says where to go on: offsets that are committed to Kafka only tell others how far counting is. A
+//! thread of its own speaks to Kafka ([`poller`]); before a source begins it is made sure that its partition is still the one that was
+//! counted ([`origin`]).
+//!
+//! # Limits
+//! | limit | when it is reached | metric |
+//! |---|---|---|
+//! | [`BATCHES_MAX`] batches of [`BATCH_CLICKS_MAX`] clicks read ahead | the partitions are paused; what waits, waits in Kafka | `septet_consumer_paused` |
+//! | [`FETCHED_KBYTES_MAX`] kilobytes fetched ahead of that | nothing more is fetched | |
+//! | Kafka's retention | clicks are gone before they were counted, each is counted as lost | `septet_clicks_lost_total` |
+
+use std::{sync::mpsc as commands, thread::JoinHandle, time::Duration};
+
+use async_trait::async_trait;
+use metrics::{describe_counter, describe_gauge};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+
+use super::KafkaOptions;
+use crate::stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError};
+
+mod group;
+mod origin;
+mod poller;
+
+use origin::Origins;
+use poller::{Command, Poller};
+
+/// Batches that wait for the one who counts.
+pub const BATCHES_MAX: usize = 16;
+/// Clicks of one batch.
+pub const BATCH_CLICKS_MAX: usize = 4_096;
+/// Kilobytes that the client fetches ahead, over all partitions.
+pub const FETCHED_KBYTES_MAX: u32 = 32 << 10;
+
+/// Clicks of the partitions that this consumer has of its group.
+pub struct KafkaStream {
+    topic: String,
+    origins: Origins,
+    delivered: mpsc::Receiver<Result<Delivery, StreamError>>,
+    commands: commands::Sender<Command>,
+    /// What was too much for one call.
+    rest: Option<Batch>,
+    has_ended: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KafkaStream {
+    /// Joins the group. The topic must be there ([`topic`](super::topic)).
+    ///
+    /// # Errors
+    /// When the client's properties make no sense.
+    pub fn join(options: &KafkaOptions, group: &str) -> Result<Self, StreamError> {
+        describe();
+        let (deliver, delivered) = mpsc::channel(BATCHES_MAX);
+        let (command, commands) = commands::channel();
+        let poller = Poller::new(options, group, deliver, commands).map_err(failed)?;
+        let thread = std::thread::Builder::new().name("kafka-poll".to_owned());
+        let thread = thread.spawn(move || poller.run()).map_err(|error| StreamError::Failed(error.into()))?;
+        Ok(KafkaStream {
+            topic: options.url.topic.clone(),
+            origins: Origins::new(options).map_err(failed)?,
+            delivered,
+            commands: command,
+            rest: None,
+            has_ended: false,
+            thread: Some(thread),
+        })
+    }
+
+    fn partition(&self, source: &Source) -> Option<i32> {
+        let (topic, partition) = source.0.rsplit_once('/')?;
+        if topic == self.topic { partition.parse().ok() } else { None }
+    }
+
+    fn command(&self, command: Command) -> Result<(), StreamError> {
+        self.commands.send(command).map_err(|_| StreamError::Lost("the thread that polls Kafka has ended".into()))
+    }
+}
+
+/// The source that a partition is.
+fn source(topic: &str, partition: i32) -> Source {
+    Source(format!("{topic}/{partition}"))
+}
+
+fn failed(error: rdkafka::error::KafkaError) -> StreamError {
+    StreamError::Failed(error.into())
+}
+
+/// At most `max` clicks of a batch, and what is left of it.
+fn cut(mut batch: Batch, max: usize) -> (Batch, Option<Batch>) {
+    if batch.clicks.len() <= max {
+        return (batch, None);
+    }
+    let clicks = batch.clicks.split_off(max);
+    let rest = Batch { clicks, through: batch.through, source: batch.source.clone(), gone: std::mem::take(&mut batch.gone) };
+    batch.through = batch.clicks.last().map_or(0, |last| last.sequence);
+    (batch, Some(rest))
+}
+
+#[async_trait]
+impl ClickStream for KafkaStream {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Delivery, StreamError> {
+        if self.has_ended {
+            return Ok(Delivery::Nothing);
+        }
+        let delivery = match self.rest.take() {
+            Some(rest) => Delivery::Clicks(rest),
+            None => match timeout_at(Instant::now() + wait, self.delivered.recv()).await {
+                Ok(Some(delivered)) => delivered?,
+                Ok(None) => return Err(StreamError::Lost("the thread that polls Kafka has ended".into())),
+                Err(_) => Delivery::Nothing,
+            },
+        };
+        Ok(match delivery {
+            Delivery::Clicks(batch) => {
+                let (batch, rest) = cut(batch, max);
+                self.rest = rest;
+                Delivery::Clicks(batch)
+            }
+            other => other,
+        })
+    }
+
+    async fn begin(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
+        let Some(partition) = self.partition(source) else {
+            return Err(StreamError::Failed(format!("there is no source {:?} here", source.0).into()));
+        };
+        let from = self.origins.check(partition, progress).await?;
+        self.command(Command::Begin { partition, from })
+    }
+
+    async fn release(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
+        match self.partition(source) {
+            Some(partition) => self.command(Command::Commit { partition, through: progress.watermark }),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    async fn is_drained(&mut self) -> bool {
+        self.has_ended
+    }
+}
+
+impl Drop for KafkaStream {
+    fn drop(&mut self) {
+        self.delivered.close();
+        let _ = self.command(Command::Leave);
+        // Leaving the group takes a moment, after which others have the partitions.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn describe() {
+    describe_gauge!("septet_consumer_lag", "Records of a partition that are not counted yet.");
+    describe_gauge!("septet_consumer_partitions", "Partitions that this consumer has.");
+    describe_gauge!("septet_consumer_paused", "1 while nothing is read, as counting does not keep up.");
+    describe_counter!("septet_clicks_lost_total", "Clicks that were gone from Kafka before they were counted.");
+    describe_counter!("septet_records_unreadable_total", "Records of the topic that are no events; they are passed over.");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Whether a partition is the one that was counted. A topic that was deleted and made anew under its name has the same partitions with other
+//! clicks under the same offsets: going on in it would skip as many clicks as were counted before.
+//!
+//! What was counted last is looked up again: it must be there, and be a click that was counted.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+use tokio::{
+    sync::Mutex,
+    task::spawn_blocking,
+    time::Instant,
+};
+
+use super::{failed, poller::lose};
+use crate::{
+    kafka::{KafkaOptions, client::METADATA_TIMEOUT, event::Event},
+    stream::{Progress, StreamError},
+};
+
+/// How long a look at one record may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Looks at partitions, one after the other, by a client of its own.
+pub(super) struct Origins {
+    topic: String,
+    client: Arc<Mutex<BaseConsumer>>,
+}
+
+/// What stands where the last counted record stood.
+enum Found {
+    Event(Event),
+    /// Nothing that can be read, which says nothing.
+    Unknown,
+}
+
+impl Origins {
+    pub fn new(options: &KafkaOptions) -> Result<Self, KafkaError> {
+        let mut config = options.config();
+        config.set("group.id", "septet-origins").set("enable.auto.commit", "false").set("fetch.wait.max.ms", "50");
+        Ok(Origins { topic: options.url.topic.clone(), client: Arc::new(Mutex::new(config.create()?)) })
+    }
+
+    /// The offset to go on from.
+    ///
+    /// # Errors
+    /// [`StreamError::Lost`] if it is another topic than the one that was counted.
+    pub async fn check(&self, partition: i32, progress: &Progress) -> Result<u64, StreamError> {
+        let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+        let counted = progress.watermark;
+        let looked = spawn_blocking(move || {
+            let client = client.blocking_lock();
+            let (low, high) = client.fetch_watermarks(&topic, partition, METADATA_TIMEOUT)?;
+            let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
+            let last = counted.checked_sub(1).filter(|last| (low..high).contains(last));
+            let found = last.map(|last| at(&client, &topic, partition, last)).transpose()?;
+            Ok::<_, KafkaError>((low, high, found.unwrap_or(Found::Unknown)))
+        });
+        let (low, high, found) = looked.await.map_err(|error| StreamError::Failed(error.into()))?.map_err(failed)?;
+        let is_known = match found {
+            Found::Event(Event::Click(click)) => progress.logs.get(&click.log).is_some_and(|to| click.offset <= *to),
+            Found::Event(Event::LogEnded(log)) => !progress.logs.contains_key(&log),
+            Found::Unknown => true,
+        };
+        if high < counted || !is_known {
+            return Err(StreamError::Lost(self.made_anew(partition, counted).into()));
+        }
+        lose(low.saturating_sub(counted), partition);
+        Ok(counted.max(low))
+    }
+
+    fn made_anew(&self, partition: i32, counted: u64) -> String {
+        let topic = &self.topic;
+        format!(
+            "partition {partition} of the topic {topic:?} is not the one of which {counted} records were counted: the topic was made anew. \
+             Name a topic that never was (--clicks), and everything counted so far stays"
+        )
+    }
+}
+
+/// The record at an offset that the partition has.
+fn at(client: &BaseConsumer, topic: &str, partition: i32, offset: u64) -> Result<Found, KafkaError> {
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(topic, partition, Offset::Offset(offset.cast_signed()))?;
+    client.assign(&place)?;
+    let deadline = Instant::now() + LOOK_TIMEOUT;
+    let found = loop {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) if record.partition() == partition && record.offset() == offset.cast_signed() => {
+                break Event::decode(record.payload().unwrap_or_default()).map_or(Found::Unknown, Found::Event);
+            }
+            Some(Ok(_)) | None if Instant::now() < deadline => {}
+            Some(Err(error)) => return Err(error),
+            Some(Ok(_)) | None => {
+                return Err(KafkaError::MessageConsumption(rdkafka::error::RDKafkaErrorCode::OperationTimedOut));
+            }
+        }
+    };
+    client.unassign()?;
+    Ok(found)
+}

@@ -1,0 +1,273 @@
+//! The thread that speaks to Kafka: polls, follows the group, and does what it is told.
+
+use std::{collections::HashMap, sync::mpsc as commands, time::Duration};
+
+use metrics::{counter, gauge};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::BorrowedMessage,
+};
+use tokio::sync::mpsc::{Sender, error::TrySendError};
+
+use super::{
+    BATCH_CLICKS_MAX, FETCHED_KBYTES_MAX,
+    group::{Change, Group},
+    source,
+};
+use crate::{
+    kafka::{
+        KafkaOptions,
+        event::{Event, EventError},
+    },
+    stream::{Batch, Delivery, Sequenced, StreamError},
+};
+
+/// How long one poll waits: so long a command may have to wait.
+const POLL_WAIT: Duration = Duration::from_millis(20);
+/// How long a move within a partition may take.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the one who counts wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Deliver a partition from this offset on.
+    Begin { partition: i32, from: u64 },
+    /// Everything before this offset is counted.
+    Commit { partition: i32, through: u64 },
+    /// Leave the group.
+    Leave,
+}
+
+type Deliveries = Sender<Result<Delivery, StreamError>>;
+
+pub(super) struct Poller {
+    consumer: BaseConsumer<Group>,
+    topic: String,
+    /// The partitions that this consumer has, and the next offset of each; `None` before it has begun.
+    partitions: HashMap<i32, Option<u64>>,
+    /// Begins that were not carried out yet.
+    beginning: Vec<(i32, u64)>,
+    deliveries: Deliveries,
+    /// What could not be delivered yet, as too much waits already.
+    pending: std::collections::VecDeque<Result<Delivery, StreamError>>,
+    is_paused: bool,
+    commands: commands::Receiver<Command>,
+}
+
+impl Poller {
+    pub fn new(
+        options: &KafkaOptions,
+        group: &str,
+        deliveries: Deliveries,
+        commands: commands::Receiver<Command>,
+    ) -> Result<Self, KafkaError> {
+        let mut config = options.config();
+        config
+            .set("group.id", group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            // Kafka is told how far counting is, when it is.
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            // A consumer that was killed is missed after this.
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "2000")
+            .set("fetch.wait.max.ms", "100")
+            .set("queued.max.messages.kbytes", FETCHED_KBYTES_MAX.to_string())
+            .set("statistics.interval.ms", "2000");
+        let consumer = BaseConsumer::from_config_and_context(&config, Group::default())?;
+        consumer.subscribe(&[&options.url.topic])?;
+        Ok(Poller {
+            consumer,
+            topic: options.url.topic.clone(),
+            partitions: HashMap::new(),
+            beginning: Vec::new(),
+            deliveries,
+            pending: std::collections::VecDeque::new(),
+            is_paused: false,
+            commands,
+        })
+    }
+
+    /// Runs until it is told to leave.
+    pub fn run(mut self) {
+        while self.obey() {
+            self.begin();
+            self.poll();
+            self.follow_group();
+            self.deliver();
+        }
+        if let Err(error) = self.consumer.commit_consumer_state(CommitMode::Sync)
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
+        {
+            tracing::debug!(%error, "offsets were not committed at the end");
+        }
+        // The consumer leaves its group when it is dropped.
+    }
+
+    /// Carries out what was commanded; whether to go on.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Begin { partition, from }) => self.beginning.push((partition, from)),
+                Ok(Command::Commit { partition, through }) => self.commit(partition, through),
+                Ok(Command::Leave) | Err(commands::TryRecvError::Disconnected) => return false,
+                Err(commands::TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    fn commit(&self, partition: i32, through: u64) {
+        // Of a partition that is another's now, nothing is said: it knows more.
+        if self.partitions.get(&partition).copied().flatten().is_none() {
+            return;
+        }
+        let mut offsets = TopicPartitionList::new();
+        let offset = Offset::Offset(through.cast_signed());
+        let committed = offsets
+            .add_partition_offset(&self.topic, partition, offset)
+            .and_then(|()| self.consumer.commit(&offsets, CommitMode::Async));
+        if let Err(error) = committed {
+            tracing::debug!(%error, partition, "an offset was not committed");
+        }
+    }
+
+    /// Moves to where partitions begin, and lets them come.
+    fn begin(&mut self) {
+        let Poller { consumer, topic, partitions, beginning, is_paused, .. } = self;
+        beginning.retain(|&(partition, from)| {
+            let Some(next) = partitions.get_mut(&partition) else { return false };
+            let to = Offset::Offset(from.cast_signed());
+            if let Err(error) = consumer.seek(topic, partition, to, SEEK_TIMEOUT) {
+                tracing::debug!(%error, partition, "a partition is not ready to be moved in");
+                return true;
+            }
+            *next = Some(from);
+            if !*is_paused && let Err(error) = consumer.resume(&list(topic, [partition])) {
+                tracing::error!(%error, partition, "a partition could not be resumed");
+            }
+            false
+        });
+    }
+
+    /// Takes what came, at most a batch of it.
+    fn poll(&mut self) {
+        let mut batches = HashMap::<i32, Batch>::new();
+        let mut wait = POLL_WAIT;
+        for _ in 0..BATCH_CLICKS_MAX {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => take(&self.topic, &mut self.partitions, &mut batches, &message),
+                Some(Err(error)) => {
+                    let error = heard(error);
+                    self.pending.extend(error.map(Err));
+                    break;
+                }
+                None => break,
+            }
+            wait = Duration::ZERO;
+        }
+        self.pending.extend(batches.into_values().map(|batch| Ok(Delivery::Clicks(batch))));
+    }
+
+    /// Takes note of partitions that were given or taken while polling.
+    fn follow_group(&mut self) {
+        for change in self.consumer.context().take_changes() {
+            match change {
+                Change::Given(partition) => {
+                    self.partitions.insert(partition, None);
+                    self.pending.push_back(Ok(Delivery::Opened(source(&self.topic, partition))));
+                }
+                Change::Taken(partition) => {
+                    self.partitions.remove(&partition);
+                    self.beginning.retain(|(beginning, _)| *beginning != partition);
+                    gauge!("septet_consumer_lag", "partition" => partition.to_string()).set(0);
+                    self.pending.push_back(Ok(Delivery::Closed(source(&self.topic, partition))));
+                }
+            }
+            gauge!("septet_consumer_partitions").set(self.partitions.len() as f64);
+        }
+    }
+
+    /// Hands over what is there; while there is too much, nothing more comes.
+    fn deliver(&mut self) {
+        while let Some(delivery) = self.pending.pop_front() {
+            if let Err(TrySendError::Full(delivery)) = self.deliveries.try_send(delivery) {
+                self.pending.push_front(delivery);
+                break;
+            }
+        }
+        let is_full = !self.pending.is_empty();
+        if is_full != self.is_paused {
+            let begun = self.partitions.iter().filter(|(_, next)| next.is_some()).map(|(partition, _)| *partition);
+            let begun = list(&self.topic, begun);
+            let done = if is_full { self.consumer.pause(&begun) } else { self.consumer.resume(&begun) };
+            if let Err(error) = done {
+                tracing::error!(%error, "partitions could not be paused or resumed");
+            }
+            self.is_paused = is_full;
+            gauge!("septet_consumer_paused").set(f64::from(u8::from(is_full)));
+        }
+    }
+}
+
+fn list(topic: &str, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, partition);
+    }
+    list
+}
+
+/// What is to be said of an error of the client. What it mends itself is said nothing of.
+fn heard(error: KafkaError) -> Option<StreamError> {
+    match error {
+        KafkaError::MessageConsumption(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::NoError) => None,
+        KafkaError::MessageConsumptionFatal(_) => Some(StreamError::Lost(error.into())),
+        _ => Some(StreamError::Failed(error.into())),
+    }
+}
+
+fn take(
+    topic: &str,
+    partitions: &mut HashMap<i32, Option<u64>>,
+    batches: &mut HashMap<i32, Batch>,
+    message: &BorrowedMessage<'_>,
+) {
+    let (partition, offset) = (message.partition(), message.offset().cast_unsigned());
+    // What comes from before the beginning was on its way already.
+    let Some(Some(next)) = partitions.get_mut(&partition) else { return };
+    if offset < *next {
+        return;
+    }
+    lose(offset - *next, partition);
+    *next = offset + 1;
+    let batch = batches.entry(partition).or_insert_with(|| Batch {
+        source: source(topic, partition),
+        clicks: Vec::new(),
+        through: 0,
+        gone: Vec::new(),
+    });
+    batch.through = offset + 1;
+    match Event::decode(message.payload().unwrap_or_default()) {
+        Ok(Event::Click(click)) => batch.clicks.push(Sequenced { sequence: offset + 1, click }),
+        Ok(Event::LogEnded(log)) => batch.gone.push(log),
+        Err(error) => unreadable(&error, partition, offset),
+    }
+}
+
+/// Clicks that Kafka has given up before they came here.
+pub(super) fn lose(clicks: u64, partition: i32) {
+    if clicks > 0 {
+        tracing::error!(clicks, partition, "clicks were gone from Kafka before they were counted");
+        counter!("septet_clicks_lost_total").increment(clicks);
+    }
+}
+
+/// Records that septet did not write hold nothing up; all of them are counted, and some told.
+fn unreadable(error: &EventError, partition: i32, offset: u64) {
+    counter!("septet_records_unreadable_total").increment(1);
+    tracing::debug!(%error, partition, offset, "a record that is no event");
+}

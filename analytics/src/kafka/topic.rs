@@ -1,0 +1,128 @@
+//! The topic: made by `migrate`, looked at by everybody else.
+
+use std::time::Duration;
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::Client,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use tokio::task::spawn_blocking;
+
+use super::{
+    KafkaOptions,
+    client::{METADATA_TIMEOUT, Quiet},
+};
+
+/// How long brokers may take to make a topic.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most partitions that a topic is made with: Kafka's own advice for a broker, about.
+pub const PARTITIONS_MAX: u32 = 4_000;
+
+/// How a topic is made.
+#[derive(Debug, Clone, Copy)]
+pub struct TopicSettings {
+    pub partitions: u32,
+    pub replication_factor: u32,
+    /// How long the brokers keep a record, in milliseconds.
+    pub retention_ms: u64,
+}
+
+/// What became of a preparation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prepared {
+    Made,
+    /// It is there already, with so many partitions, and stays as it is.
+    There { partitions: u32 },
+}
+
+/// Why a topic is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    #[error("there is no topic {topic:?} at {brokers}: `migrate` makes it")]
+    Missing { topic: String, brokers: String },
+    #[error("Kafka at {brokers} does not answer: {cause}")]
+    Unavailable { brokers: String, cause: KafkaError },
+    #[error("the topic {topic:?} could not be made: {cause}")]
+    NotMade { topic: String, cause: String },
+}
+
+impl TopicError {
+    /// Whether the same may turn out well later, without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, TopicError::Unavailable { .. })
+    }
+}
+
+/// Makes the topic, if there is none. May be done twice, and by two at once.
+pub async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<Prepared, TopicError> {
+    let topic = &options.url.topic;
+    match partitions(options).await {
+        Ok(partitions) => return Ok(Prepared::There { partitions }),
+        Err(TopicError::Missing { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let admin: AdminClient<Quiet> = {
+        use rdkafka::config::FromClientConfigAndContext;
+        AdminClient::from_config_and_context(&options.config(), Quiet).map_err(|cause| unavailable(options, cause))?
+    };
+    let TopicSettings { partitions, replication_factor, retention_ms } = settings;
+    // One broker of a quorum may be away without clicks having to wait, and without one being lost.
+    let in_sync = replication_factor.saturating_sub(1).max(1).to_string();
+    let retention = retention_ms.to_string();
+    let replication = TopicReplication::Fixed(replication_factor.cast_signed());
+    let new = NewTopic::new(topic, partitions.cast_signed(), replication)
+        .set("min.insync.replicas", &in_sync)
+        .set("retention.ms", &retention)
+        .set("cleanup.policy", "delete");
+    let wait = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
+    let made = admin.create_topics([&new], &wait).await.map_err(|cause| unavailable(options, cause))?;
+    match made.into_iter().next() {
+        Some(Ok(_)) => Ok(Prepared::Made),
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(Prepared::There { partitions }),
+        Some(Err((_, code))) => Err(TopicError::NotMade { topic: topic.clone(), cause: why(code, replication_factor) }),
+        None => Err(TopicError::NotMade { topic: topic.clone(), cause: "Kafka said nothing of it".to_owned() }),
+    }
+}
+
+fn why(code: RDKafkaErrorCode, replication_factor: u32) -> String {
+    match code {
+        RDKafkaErrorCode::InvalidReplicationFactor => {
+            format!("there are fewer brokers than --replication-factor {replication_factor}")
+        }
+        code => code.to_string(),
+    }
+}
+
+/// How many partitions the topic has at the moment.
+pub async fn partitions(options: &KafkaOptions) -> Result<u32, TopicError> {
+    let options = options.clone();
+    let looked = spawn_blocking(move || {
+        let client: BaseConsumer = options.config().create().map_err(|cause| unavailable(&options, cause))?;
+        partitions_by(client.client(), &options)
+    });
+    looked.await.expect("looking at a topic does not panic")
+}
+
+/// The same by a client that is there. Blocks.
+pub(super) fn partitions_by<C: rdkafka::ClientContext>(
+    client: &Client<C>,
+    options: &KafkaOptions,
+) -> Result<u32, TopicError> {
+    let missing = || TopicError::Missing { topic: options.url.topic.clone(), brokers: options.url.brokers.join(",") };
+    let metadata = client
+        .fetch_metadata(Some(&options.url.topic), METADATA_TIMEOUT)
+        .map_err(|cause| unavailable(options, cause))?;
+    let topic = metadata.topics().first().ok_or_else(missing)?;
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None if !topic.partitions().is_empty() => Ok(topic.partitions().len() as u32),
+        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Err(missing()),
+        Some(code) => Err(unavailable(options, KafkaError::MetadataFetch(code))),
+    }
+}
+
+fn unavailable(options: &KafkaOptions, cause: KafkaError) -> TopicError {
+    TopicError::Unavailable { brokers: options.url.brokers.join(","), cause }
+}
