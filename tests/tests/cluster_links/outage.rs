@@ -19,6 +19,9 @@ const FAILED_MAX_PERCENT: f64 = 5.0;
 /// An answer that the link store is away takes no longer.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 
+/// Half of these answers take no longer: a link store that is known to be away is not asked.
+const REFUSED_AT_ONCE: Duration = Duration::from_millis(50);
+
 /// A miss takes no longer while one of three nodes does not answer.
 const MISS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -121,6 +124,8 @@ async fn create_and_miss(client: &Client, links: &[Link]) -> [Answers; 2] {
     [0, 1].map(|kind| all.iter().map(|answers| answers[kind].clone()).fold(Answers::default(), Answers::with))
 }
 
+/// Seen to fail when what is cached was not served past its time, when calls had no deadlines, and when no circuit
+/// opened.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_quickly() {
@@ -146,6 +151,7 @@ async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_qui
     for answers in [&creates, &misses] {
         assert!(answers.refused as usize >= REQUESTS * 9 / 10, "there is no majority: {answers}");
         assert!(answers.percentile(99) < REFUSED_WITHIN, "{answers}");
+        assert!(answers.percentile(50) < REFUSED_AT_ONCE, "{answers}");
     }
 
     world.nodes().restore(1);
@@ -169,6 +175,7 @@ async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_qui
     world.stop();
 }
 
+/// Seen to fail when no second node was asked.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_hangs_makes_no_miss_slow() {
