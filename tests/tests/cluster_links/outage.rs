@@ -45,6 +45,7 @@ fn print(phase: &str, answers: &[Answers; 3]) {
     }
 }
 
+/// Seen to fail when one replica was asked for a link, and when all of them had to answer.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_is_killed_and_comes_back_is_hardly_noticed() {
