@@ -22,8 +22,11 @@ const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// Half of these answers take no longer: a link store that is known to be away is not asked.
 const REFUSED_AT_ONCE: Duration = Duration::from_millis(50);
 
-/// A miss takes no longer while one of three nodes does not answer.
-const MISS_WITHIN: Duration = Duration::from_secs(1);
+/// A creation takes no longer while one of three nodes does not answer.
+const CREATED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A miss takes at most so much longer while one of three nodes does not answer.
+const MISS_DELAYED_MAX: Duration = Duration::from_millis(300);
 
 /// Everything is as before within this time after the nodes answer again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
@@ -185,12 +188,13 @@ async fn a_node_that_hangs_makes_no_miss_slow() {
     let unseen = links(&clients[0], REQUESTS).await;
     let [creates, misses] = create_and_miss(&clients[1], &unseen[..REQUESTS / 2]).await;
     println!("before: creations: {creates}\nbefore: misses: {misses}");
+    let miss_within = misses.percentile(99) + MISS_DELAYED_MAX;
     world.nodes().freeze(2);
     let [creates, misses] = create_and_miss(&clients[1], &unseen[REQUESTS / 2..]).await;
     println!("one node frozen: creations: {creates}\none node frozen: misses: {misses}");
     world.nodes().restore(2);
-    for answers in [&creates, &misses] {
-        assert!(answers.percentile(99) < MISS_WITHIN, "{answers}");
+    for (answers, within) in [(&creates, CREATED_WITHIN), (&misses, miss_within)] {
+        assert!(answers.percentile(99) < within, "{answers}");
         assert!(answers.refused_percent() <= FAILED_MAX_PERCENT, "{answers}");
     }
     world.nodes().wait_until_together().await;
