@@ -109,6 +109,8 @@ async fn create_once(client: &Client) -> Link {
     send(client.api(Method::POST, "/links").header("Idempotency-Key", "k-1").json(&body)).await.link()
 }
 
+/// Seen to fail when claims, idempotency keys or API keys were not taken along, when a copy went on a second behind
+/// what was noted, when it went on in the midst of a second, and when the source was not held.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_copy_that_is_killed_again_and_again_is_whole_in_the_end() {
