@@ -172,6 +172,7 @@ mod tests {
         String::from_utf8_lossy(&output.stderr).contains("refused")
     }
 
+    /// Seen to fail when each of the four changes did nothing.
     #[test]
     fn hosts_are_cut_off_and_parted() {
         let network = match Network::new() {

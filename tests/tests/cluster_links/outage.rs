@@ -19,8 +19,14 @@ const FAILED_MAX_PERCENT: f64 = 5.0;
 /// An answer that the link store is away takes no longer.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 
-/// A miss takes no longer while one of three nodes does not answer.
-const MISS_WITHIN: Duration = Duration::from_secs(1);
+/// Half of these answers take no longer: a link store that is known to be away is not asked.
+const REFUSED_AT_ONCE: Duration = Duration::from_millis(50);
+
+/// A creation takes no longer while one of three nodes does not answer.
+const CREATED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A miss takes at most so much longer while one of three nodes does not answer.
+const MISS_DELAYED_MAX: Duration = Duration::from_millis(300);
 
 /// Everything is as before within this time after the nodes answer again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
@@ -42,6 +48,7 @@ fn print(phase: &str, answers: &[Answers; 3]) {
     }
 }
 
+/// Seen to fail when one replica was asked for a link, and when all of them had to answer.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_is_killed_and_comes_back_is_hardly_noticed() {
@@ -121,6 +128,8 @@ async fn create_and_miss(client: &Client, links: &[Link]) -> [Answers; 2] {
     [0, 1].map(|kind| all.iter().map(|answers| answers[kind].clone()).fold(Answers::default(), Answers::with))
 }
 
+/// Seen to fail when what is cached was not served past its time, when calls had no deadlines, and when no circuit
+/// opened.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_quickly() {
@@ -146,6 +155,7 @@ async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_qui
     for answers in [&creates, &misses] {
         assert!(answers.refused as usize >= REQUESTS * 9 / 10, "there is no majority: {answers}");
         assert!(answers.percentile(99) < REFUSED_WITHIN, "{answers}");
+        assert!(answers.percentile(50) < REFUSED_AT_ONCE, "{answers}");
     }
 
     world.nodes().restore(1);
@@ -169,6 +179,7 @@ async fn without_a_majority_what_is_cached_is_served_and_the_rest_is_refused_qui
     world.stop();
 }
 
+/// Seen to fail when no second node was asked.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra and MariaDB: run by tests/run"]
 async fn a_node_that_hangs_makes_no_miss_slow() {
@@ -177,12 +188,13 @@ async fn a_node_that_hangs_makes_no_miss_slow() {
     let unseen = links(&clients[0], REQUESTS).await;
     let [creates, misses] = create_and_miss(&clients[1], &unseen[..REQUESTS / 2]).await;
     println!("before: creations: {creates}\nbefore: misses: {misses}");
+    let miss_within = misses.percentile(99) + MISS_DELAYED_MAX;
     world.nodes().freeze(2);
     let [creates, misses] = create_and_miss(&clients[1], &unseen[REQUESTS / 2..]).await;
     println!("one node frozen: creations: {creates}\none node frozen: misses: {misses}");
     world.nodes().restore(2);
-    for answers in [&creates, &misses] {
-        assert!(answers.percentile(99) < MISS_WITHIN, "{answers}");
+    for (answers, within) in [(&creates, CREATED_WITHIN), (&misses, miss_within)] {
+        assert!(answers.percentile(99) < within, "{answers}");
         assert!(answers.refused_percent() <= FAILED_MAX_PERCENT, "{answers}");
     }
     world.nodes().wait_until_together().await;

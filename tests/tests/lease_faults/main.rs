@@ -35,6 +35,7 @@ fn no_id_is_used_twice_whatever_happens() {
     no_id_is_used_twice(None, IDS_MIN);
 }
 
+/// Seen to fail when one block in eight was granted although another had it.
 #[test]
 #[ignore = "needs MariaDB and Cassandra: run by tests/run"]
 fn no_id_is_used_twice_with_claims_in_cassandra() {

@@ -336,7 +336,8 @@ pub async fn archived_links_are_left_out(harness: &mut impl Harness) {
     assert_eq!(by_key(&*store, &archived.key).await, Some(archived));
 }
 
-/// What waits together is written together, and each of it is there.
+/// What waits together is written together, and each of it is there. Seen to fail when the first of those that were written
+/// together was left out, and when what was too much at once was answered and not written.
 pub async fn many_links_at_once(harness: &mut impl Harness) {
     let store = harness.store();
     let links: Vec<Link> = (1..=500).map(|number| generated(number * 10)).collect();
