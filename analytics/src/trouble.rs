@@ -19,12 +19,12 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    fn counter(self) -> &'static str {
+    fn failed(self, step: &'static str) {
         match self {
             #[cfg(feature = "consumer")]
-            Work::Counting => "septet_consumer_failures_total",
+            Work::Counting => counter!("septet_consumer_failures_total", "step" => step).increment(1),
             #[cfg(feature = "kafka")]
-            Work::Forwarding => "septet_forwarder_failures_total",
+            Work::Forwarding => counter!("septet_forwarder_failures_total", "step" => step).increment(1),
         }
     }
 
@@ -53,7 +53,7 @@ impl Trouble {
 
     /// An attempt failed. Returns how long to pause before the next.
     pub(crate) fn met(&mut self, error: &impl Display) -> Duration {
-        counter!(self.work.counter(), "step" => self.step).increment(1);
+        self.work.failed(self.step);
         if self.since.is_none() {
             tracing::warn!(step = self.step, %error, "clicks cannot be {} at the moment; trying on", self.work.done());
             self.since = Some(Instant::now());

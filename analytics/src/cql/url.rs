@@ -52,7 +52,10 @@ impl FromStr for CqlUrl {
             Some((user, password)) => (Some(decoded(user)), Some(decoded(password))),
             None => (Some(decoded(login)), None),
         });
-        let nodes = nodes.split(',').enumerate().map(|(index, given)| nodes::parse(given, PORT).ok_or(CqlUrlError::Node(index + 1)));
+        let nodes = nodes
+            .split(',')
+            .enumerate()
+            .map(|(index, given)| nodes::parse(given, PORT).ok_or(CqlUrlError::Node(index + 1)));
         let nodes = nodes.collect::<Result<_, _>>()?;
         if !is_keyspace(keyspace) {
             return Err(CqlUrlError::Keyspace(keyspace.to_owned()));

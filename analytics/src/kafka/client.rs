@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::{
-    ClientContext,
-    config::ClientConfig,
-    error::KafkaError,
-};
+use rdkafka::{ClientContext, config::ClientConfig, error::KafkaError};
 
 use super::KafkaUrl;
 

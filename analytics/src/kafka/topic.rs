@@ -35,7 +35,9 @@ pub struct TopicSettings {
 pub enum Prepared {
     Made,
     /// It is there already, with so many partitions, and stays as it is.
-    There { partitions: u32 },
+    There {
+        partitions: u32,
+    },
 }
 
 /// Why a topic is not ready.

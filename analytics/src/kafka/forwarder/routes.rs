@@ -101,8 +101,12 @@ impl Routes {
 
     /// Settles on another number: everything that was ever written is acknowledged.
     pub fn change(&mut self, partitions: u32, acknowledged: &BTreeMap<LogId, u64>) -> Result<(), RoutesError> {
-        let next =
-            Routes { path: self.path.clone(), topic: self.topic.clone(), partitions, acknowledged: acknowledged.clone() };
+        let next = Routes {
+            path: self.path.clone(),
+            topic: self.topic.clone(),
+            partitions,
+            acknowledged: acknowledged.clone(),
+        };
         next.save()?;
         *self = next;
         Ok(())

@@ -146,7 +146,8 @@ impl Session {
         }
         loop {
             let ticket = self.window.push(sent);
-            let record = BaseRecord::with_opaque_to(&self.options.url.topic, ticket).partition(partition).payload(payload);
+            let record =
+                BaseRecord::with_opaque_to(&self.options.url.topic, ticket).partition(partition).payload(payload);
             let record = match of_click {
                 Some((key, at_ms)) => record.key(key.as_slice()).timestamp(at_ms.max(0)),
                 None => record,

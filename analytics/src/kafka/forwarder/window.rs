@@ -6,12 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rdkafka::{
-    ClientContext, Message,
-    error::KafkaError,
-    message::DeliveryResult,
-    producer::ProducerContext,
-};
+use rdkafka::{ClientContext, Message, error::KafkaError, message::DeliveryResult, producer::ProducerContext};
 use tokio::sync::Notify;
 
 use crate::{click::LogId, kafka::client};
@@ -19,7 +14,10 @@ use crate::{click::LogId, kafka::client};
 /// What was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
-    Click { log: LogId, offset: u64 },
+    Click {
+        log: LogId,
+        offset: u64,
+    },
     /// The last of those that say that a log has ended.
     LogEnded(LogId),
     /// Another one of them.

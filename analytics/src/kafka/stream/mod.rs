@@ -98,7 +98,8 @@ fn cut(mut batch: Batch, max: usize) -> (Batch, Option<Batch>) {
         return (batch, None);
     }
     let clicks = batch.clicks.split_off(max);
-    let rest = Batch { clicks, through: batch.through, source: batch.source.clone(), gone: std::mem::take(&mut batch.gone) };
+    let rest =
+        Batch { clicks, through: batch.through, source: batch.source.clone(), gone: std::mem::take(&mut batch.gone) };
     batch.through = batch.clicks.last().map_or(0, |last| last.sequence);
     (batch, Some(rest))
 }
@@ -167,7 +168,10 @@ fn describe() {
     describe_gauge!("septet_consumer_partitions", "Partitions that this consumer has.");
     describe_gauge!("septet_consumer_paused", "1 while nothing is read, as counting does not keep up.");
     describe_counter!("septet_clicks_lost_total", "Clicks that were gone from Kafka before they were counted.");
-    describe_counter!("septet_records_unreadable_total", "Records of the topic that are no events; they are passed over.");
+    describe_counter!(
+        "septet_records_unreadable_total",
+        "Records of the topic that are no events; they are passed over."
+    );
 }
 
 #[cfg(test)]

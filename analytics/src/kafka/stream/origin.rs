@@ -10,11 +10,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
-use tokio::{
-    sync::Mutex,
-    task::spawn_blocking,
-    time::Instant,
-};
+use tokio::{sync::Mutex, task::spawn_blocking, time::Instant};
 
 use super::{failed, poller::lose};
 use crate::{

@@ -42,6 +42,8 @@ use crate::{
 const LOADS_MAX: usize = 1024;
 /// How long a read may take before it is a failure.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
+/// A link that was cached is served stale rather than waiting for the store longer than this; the read goes on.
+const STALE_AFTER: Duration = Duration::from_millis(100);
 /// While the store does not answer, a stale link is believed this long before the store is asked again.
 const STALE_RETRY: Duration = Duration::from_secs(1);
 
@@ -139,15 +141,23 @@ impl Cache {
         if self.absent.get(key).is_some_and(|fresh_until_ms| uptime_ms < fresh_until_ms) {
             return Ok(None);
         }
-        match self.load(key, uptime_ms).await {
-            Err(error) => match self.found.stale(key) {
-                Some(stale) => {
-                    metrics::redirect_stale();
-                    Ok(Some(stale))
-                }
-                None => Err(error),
-            },
-            loaded => loaded,
+        let loading = self.load(key, uptime_ms);
+        if self.found.stale(key).is_none() {
+            return loading.await;
+        }
+        match timeout(STALE_AFTER, loading.clone()).await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(_)) => {}
+            // Until the read ends, which goes on, what is cached is believed a little longer.
+            Err(_) => self.found.set_fresh_until(key, uptime_ms.saturating_add(millis(STALE_RETRY))),
+        }
+        match self.found.stale(key) {
+            Some(stale) => {
+                metrics::redirect_stale();
+                Ok(Some(stale))
+            }
+            // It was changed meanwhile.
+            None => loading.await,
         }
     }
 
@@ -174,7 +184,7 @@ impl Cache {
     }
 
     /// Joins the read of this key that is under way, or begins one.
-    fn load(self: &Arc<Self>, key: &Key, uptime_ms: i64) -> impl Future<Output = Loaded> + use<> {
+    fn load(self: &Arc<Self>, key: &Key, uptime_ms: i64) -> impl Future<Output = Loaded> + Clone + use<> {
         let mut flights = self.flights.around(key);
         if let Some(flight) = flights.get(key) {
             return flight.loaded.clone();

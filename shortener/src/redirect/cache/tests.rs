@@ -107,6 +107,25 @@ async fn while_the_store_fails_what_is_cached_is_served_past_its_time() {
     assert_eq!(url(&cache.resolve(&key("unknown"), recovered_ms).await).as_deref(), Some(SECOND));
 }
 
+/// Seen to fail when a stale link was served only once the read had failed.
+#[tokio::test]
+async fn a_slow_store_does_not_hold_up_what_is_cached() {
+    let (store, cache) = setup(CacheSettings::default());
+    cache.resolve(&key("known"), NOW_MS).await.unwrap();
+    store.mood.send_replace(Mood::Waits);
+    *store.url.lock() = Some(SECOND);
+    let later_ms = NOW_MS + millis(CacheSettings::default().ttl);
+    assert_eq!(url(&cache.resolve(&key("known"), later_ms).await).as_deref(), Some(FIRST));
+    assert!(cache.fresh(&key("known"), later_ms + millis(STALE_RETRY) - 1).is_some(), "the next one does not wait");
+    store.mood.send_replace(Mood::Answers);
+    let landed = async {
+        while url(&Ok(cache.fresh(&key("known"), later_ms))).as_deref() != Some(SECOND) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), landed).await.expect("the read goes on, and ends");
+}
+
 /// Seen to fail when `land` did not look whether the link was changed.
 #[tokio::test]
 async fn a_change_is_seen_by_the_next_request_whatever_is_under_way() {
