@@ -67,7 +67,8 @@ pub enum StreamError {
 
 /// Delivers clicks at least once, in the order of their logs.
 ///
-/// - Clicks of one log come in the order in which they were appended, without gaps.
+/// - Clicks of one log come in the order in which they were appended, each source's by itself, and all sources' together without gaps.
+/// - A click comes from the same source each time.
 /// - A click comes again if it was not released before the source was closed or the stream ended, for whatever reason; then every later click of its
 ///   log comes again as well (a suffix is replayed). Its `sequence` may differ the second time, its `(log, offset)` never does.
 /// - After [`release`](ClickStream::release) it never comes again, to a consumer that begins where the progress is.

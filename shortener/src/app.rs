@@ -22,7 +22,8 @@ use crate::{
     api::{Api, RootTarget, auth::Authenticator},
     api_key,
     backends::{self, Backends},
-    clicks::Clicks,
+    changes::{Changes, Hearing},
+    clicks::{Clicks, Way},
     copy,
     counting::CountingRuntime,
     data_dir::DataDir,
@@ -127,6 +128,8 @@ struct Application {
     backends: Backends,
     allocator: Allocator,
     clicks: Option<Clicks>,
+    /// Keeps listening.
+    hearing: Option<Hearing>,
     server: Server,
 }
 
@@ -138,23 +141,36 @@ impl Application {
         let listening = listener.local_addr()?;
 
         let Backends { leases, store, rollups, codec } = &backends;
-        let clicks = match settings.clicks {
-            ClicksUrl::Local => {
-                let counted = Arc::clone(rollups);
-                Some(Clicks::start(settings, data_dir.path(), counted, counting.handle()).await?)
+        let topics = settings.clicks.topics()?;
+        let way = match (&settings.clicks.url, &topics) {
+            (ClicksUrl::None, _) => None,
+            (_, Some(topics)) => {
+                backends::topics::look(topics).await?;
+                Some(Way::Forward(topics.clicks.clone()))
             }
-            ClicksUrl::None => None,
+            (_, None) => Some(Way::Count(Arc::clone(rollups))),
+        };
+        let clicks = match way {
+            Some(way) => Some(Clicks::start(settings, data_dir.path(), way, counting.handle()).await?),
+            None => None,
         };
         // After everything that can refuse to start: blocks are leased from here on.
         let claims: Arc<dyn Claims> = store.clone();
         let allocator = Allocator::start(Arc::clone(leases), claims, Arc::clone(codec), allocator::Options::default());
 
-        let cache = CacheSettings::new(settings.cache_max_bytes, settings.cache_ttl());
+        let cache = CacheSettings::new(settings.cache_max_bytes, settings.cache_ttl(), settings.hears_others());
         let cache = Cache::new(store.clone(), cache, Handle::current());
+        let (hearing, changes) = match topics {
+            Some(topics) if settings.hears_others() => {
+                let (hearing, changes) = Hearing::start(&topics.changes, Arc::clone(&cache))?;
+                (Some(hearing), changes)
+            }
+            _ => (None, Changes::unheard(Arc::clone(&cache))),
+        };
         let engine = Arc::new(Engine::new(Arc::clone(rollups)));
         let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });
         let shortener =
-            Shortener::new(Arc::clone(store), allocator.clone(), Arc::clone(&cache), settings.public_url.clone());
+            Shortener::new(Arc::clone(store), allocator.clone(), changes, settings.public_url.clone());
         let shared = Shared {
             readiness: ops.readiness.clone(),
             api: web::Data::new(Api { shortener, queries, codec: Arc::clone(codec) }),
@@ -176,12 +192,12 @@ impl Application {
         if let Err(error) = greeting::write(std::io::stdout(), listening, *ops_listening, &settings.public_url, key) {
             tracing::warn!(%error, "nobody could be greeted; if an API key was made, set another with --api-key");
         }
-        Ok(Application { starting, backends, allocator, clicks, server })
+        Ok(Application { starting, backends, allocator, clicks, hearing, server })
     }
 
     /// Serves until it is told to stop, or until a part of it fails; then stops in order.
     async fn run_until(self, mut stop_signals: StopSignals) -> anyhow::Result<()> {
-        let Application { starting, backends, allocator, mut clicks, server } = self;
+        let Application { starting, backends, allocator, mut clicks, hearing, server } = self;
         let Starting { settings, data_dir, counting, recorded, ops, ops_handle, mut serving_ops, .. } = starting;
         let handle = server.handle();
         let mut serving: JoinHandle<_> = tokio::spawn(server);
@@ -197,7 +213,7 @@ impl Application {
             () = backends.store.ended() => Err(anyhow::anyhow!("the link store writes no more")),
             () = allocator.ended() => Err(anyhow::anyhow!("the allocator ended on its own")),
             never = metrics::upkeep(&recorded) => match never {},
-            () = counting_ended(&mut clicks) => Err(anyhow::anyhow!("clicks are counted no more")),
+            () = counting_ended(&mut clicks) => Err(anyhow::anyhow!("clicks are taken from the click log no more")),
         };
 
         ops.readiness.stop();
@@ -205,8 +221,9 @@ impl Application {
         let mut drain = Drain::new(settings.stop_timeout());
         drain.step("finish requests", stop(handle)).await;
         if let Some(clicks) = clicks {
-            drain.step("count the clicks", clicks.drain(settings.stop_timeout() / 2)).await;
+            drain.step("take the clicks from the click log", clicks.drain(settings.stop_timeout() / 2)).await;
         }
+        drain.step("tell the last changes", finish(hearing)).await;
         drain.step("return the lease", allocator.close()).await;
         drain.step("close the stores", backends.close()).await;
         drain.step("close the operations port", stop(ops_handle)).await;
@@ -223,6 +240,12 @@ fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn stop(handle: ServerHandle) -> anyhow::Result<()> {
     handle.stop(true).await;
     Ok(())
+}
+
+async fn finish(hearing: Option<Hearing>) -> anyhow::Result<()> {
+    // Speaks to Kafka for a moment, and ends its threads.
+    let finished = tokio::task::spawn_blocking(move || hearing.inspect(Hearing::finish).map(drop));
+    finished.await.map(drop).context("changes could not be told")
 }
 
 async fn counting_ended(clicks: &mut Option<Clicks>) {

@@ -1,4 +1,4 @@
-//! The click path of an instance: its click log, and the consumer that counts what is in it.
+//! The click path of an instance: its click log, and the task that counts what is in it, or sends it on.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,8 +8,9 @@ use std::{
 
 use analytics::{
     click_log::{self, ClickLogs, SEGMENT_MIN_BYTES},
-    consumer::{Consumer, ConsumerError, ConsumerOptions},
+    consumer::{Consumer, ConsumerOptions},
     enrich::{EnrichSettings, Enricher, salts::FileSalts},
+    kafka::{KafkaOptions, forwarder::Forwarder},
     local::LocalStream,
     rollups::Rollups,
 };
@@ -24,26 +25,31 @@ const FOLDER: &str = "clicks";
 /// The file of visitor salts in the data directory.
 const SALTS: &str = "visitor-salts";
 
+const UNREADABLE: &str = "the click log cannot be read";
+
 /// How often it is looked whether a visitor salt's time is over.
 const SALT_EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
-/// A click log, and the task that counts what it holds.
+/// What becomes of the clicks in the click log.
+pub enum Way {
+    /// They are counted here.
+    Count(Arc<dyn Rollups>),
+    /// They are written to a topic.
+    Forward(KafkaOptions),
+}
+
+/// A click log, and the task that takes clicks from it.
 pub struct Clicks {
     logs: Arc<ClickLogs>,
     enricher: Arc<Mutex<Enricher>>,
     stop: watch::Sender<bool>,
     /// `None` once it has ended on its own.
-    consumer: Option<JoinHandle<Result<(), ConsumerError>>>,
+    task: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Clicks {
-    /// Opens the click log and counts what it holds, from where `rollups` ends: clicks of earlier processes first.
-    pub async fn start(
-        settings: &Settings,
-        data_dir: &Path,
-        rollups: Arc<dyn Rollups>,
-        runtime: &Handle,
-    ) -> anyhow::Result<Self> {
+    /// Opens the click log, and takes from it what it holds: clicks of earlier processes first.
+    pub async fn start(settings: &Settings, data_dir: &Path, way: Way, runtime: &Handle) -> anyhow::Result<Self> {
         let folder: PathBuf = data_dir.join(FOLDER);
         let options = click_log_options(settings.click_log_max_bytes, settings.workers());
         let logs = Arc::new(ClickLogs::open(&folder, options).context("the click log cannot be opened")?);
@@ -51,23 +57,38 @@ impl Clicks {
             EnrichSettings { geoip_db: settings.geoip_db.clone(), trusted_proxies: settings.trusted_proxies.clone() };
         let salts = FileSalts::open(&data_dir.join(SALTS), clock::now_ms())?;
         let enricher = Arc::new(Mutex::new(Enricher::new(enricher, salts)?));
-        let enrich = Arc::clone(&enricher);
-        let reader = logs.reader().context("the click log cannot be read")?;
-        let stream = LocalStream::open(reader, move |raw, log, offset| enrich.lock().enrich(raw, log, offset));
+        let open = {
+            let (logs, enricher) = (Arc::clone(&logs), Arc::clone(&enricher));
+            move || {
+                let enricher = Arc::clone(&enricher);
+                let reader = logs.reader()?;
+                Ok(LocalStream::open(reader, move |raw, log, offset| enricher.lock().enrich(raw, log, offset)))
+            }
+        };
         let (stop, mut stopped) = watch::channel(false);
         let stopped = async move {
-            // An error says that the sender is gone, and with it whoever wanted the counting.
+            // An error says that the sender is gone, and with it whoever wanted the clicks.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        // Compiling the patterns takes a moment, which no start should wait for, and no click either.
-        let consumer = async move {
+        let data_dir = data_dir.to_owned();
+        let task = async move {
+            // Compiling the patterns takes a moment, which no start should wait for, and no click either.
             if let Err(error) = tokio::task::spawn_blocking(Enricher::warm_up).await {
                 tracing::error!(%error, "the patterns for User-Agents could not be compiled");
             }
-            Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped).await
+            match way {
+                Way::Count(rollups) => {
+                    let stream: LocalStream = open().map_err(|error: click_log::Error| error).context(UNREADABLE)?;
+                    Ok(Consumer::run(Box::new(stream), rollups, ConsumerOptions::default(), stopped).await?)
+                }
+                Way::Forward(topic) => {
+                    Forwarder::new(topic, data_dir, Box::new(open)).run(stopped).await;
+                    Ok(())
+                }
+            }
         };
-        let consumer = runtime.spawn(consumer);
-        Ok(Clicks { logs, enricher, stop, consumer: Some(consumer) })
+        let task = runtime.spawn(task);
+        Ok(Clicks { logs, enricher, stop, task: Some(task) })
     }
 
     /// Where worker threads get their logs.
@@ -75,20 +96,20 @@ impl Clicks {
         Arc::clone(&self.logs)
     }
 
-    /// Throws visitor salts away when their time is over, whether or not there are clicks. Resolves if counting ends on its
+    /// Throws visitor salts away when their time is over, whether or not there are clicks. Resolves if the task ends on its
     /// own, which is a fault.
     pub async fn ended(&mut self) {
-        let Some(consumer) = &mut self.consumer else { return };
+        let Some(task) = &mut self.task else { return };
         let mut expiry = tokio::time::interval(SALT_EXPIRY_INTERVAL);
         loop {
             tokio::select! {
-                ended = &mut *consumer => {
+                ended = &mut *task => {
                     match ended {
-                        Ok(Err(error)) => tracing::error!(%error, "counting has ended"),
-                        Err(error) => tracing::error!(%error, "the task that counts clicks failed"),
+                        Ok(Err(error)) => tracing::error!("clicks are not taken from the click log any more: {error:#}"),
+                        Err(error) => tracing::error!(%error, "the task that takes clicks from the click log failed"),
                         Ok(Ok(())) => {}
                     }
-                    self.consumer = None;
+                    self.task = None;
                     return;
                 }
                 _ = expiry.tick() => {
@@ -103,17 +124,17 @@ impl Clicks {
         }
     }
 
-    /// Counts what is left, once no worker appends any more, for as long as `patience` lasts, and closes the click log. What is
-    /// not counted by then stays in it for the next start: nothing is lost.
+    /// Takes what is left, once no worker appends any more, for as long as `patience` lasts, and closes the click log. What is
+    /// not counted or sent by then stays in it for the next start: nothing is lost.
     pub async fn drain(mut self, patience: Duration) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        if let Some(mut consumer) = self.consumer.take() {
-            match timeout(patience, &mut consumer).await {
-                Ok(ended) => ended.context("the task that counts clicks failed")??,
+        if let Some(mut task) = self.task.take() {
+            match timeout(patience, &mut task).await {
+                Ok(ended) => ended.context("the task that takes clicks from the click log failed")??,
                 Err(_) => {
-                    consumer.abort();
-                    let _ = consumer.await;
-                    tracing::info!("clicks are left in the click log, and counted at the next start");
+                    task.abort();
+                    let _ = task.await;
+                    tracing::info!("clicks are left in the click log for the next start");
                 }
             }
         }

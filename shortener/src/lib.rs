@@ -9,6 +9,7 @@ mod api_key;
 pub mod app;
 mod backends;
 mod backoff;
+pub mod changes;
 mod clicks;
 pub mod clock;
 pub mod code;

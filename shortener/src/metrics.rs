@@ -10,7 +10,7 @@ use metrics::{
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
-use crate::redirect::cache::Cache;
+use crate::{clock, redirect::cache::Cache};
 
 const REDIRECTS: &str = "septet_redirects_total";
 const STALE: &str = "septet_redirects_stale_total";
@@ -26,6 +26,11 @@ const CACHE_ABSENT: &str = "septet_cache_absent_keys";
 const WRITES_WAITING: &str = "septet_store_writes_waiting";
 const WRITES_WAITING_MAX: &str = "septet_store_writes_waiting_max";
 const CACHE_ABSENT_MAX: &str = "septet_cache_absent_keys_max";
+const CHANGES_HEARD: &str = "septet_changes_heard";
+const CHANGES_HEARD_TOTAL: &str = "septet_changes_heard_total";
+const CHANGES_TOLD: &str = "septet_changes_told_total";
+const CHANGES_UNTOLD: &str = "septet_changes_untold_total";
+const CHANGES_BROKEN: &str = "septet_changes_stream_failures_total";
 const QR_REFUSED: &str = "septet_qr_refused_total";
 const READS_REFUSED: &str = "septet_store_reads_refused_total";
 const BODIES_REFUSED: &str = "septet_bodies_refused_total";
@@ -72,6 +77,11 @@ fn describe() {
     describe_gauge!(CACHE_ABSENT, "Keys of which it is remembered that they lead nowhere");
     describe_gauge!(WRITES_WAITING, "Writes that wait for the next transaction of the link store");
     describe_gauge!(WRITES_WAITING_MAX, "Writes that may wait; one more is refused, and answered 503");
+    describe_gauge!(CHANGES_HEARD, "1 while changes of other instances are heard; else links are believed for two seconds");
+    describe_counter!(CHANGES_HEARD_TOTAL, "Changes of links that instances told, this one among them");
+    describe_counter!(CHANGES_TOLD, "Changes of links that were to be told to other instances");
+    describe_counter!(CHANGES_UNTOLD, "Changes that could not be told; others see them when their cache has had its time");
+    describe_counter!(CHANGES_BROKEN, "Times that the stream of changes broke off and was begun anew");
     describe_gauge!(CACHE_ABSENT_MAX, "Keys of which it may be remembered that they lead nowhere");
     describe_counter!(QR_REFUSED, "QR codes refused with 503 as too many were being made");
     describe_counter!(READS_REFUSED, "Reads of the link store refused as none of its connections came free in time");
@@ -113,6 +123,24 @@ pub fn redirect_absent() {
 
 pub fn redirect_unavailable() {
     UNAVAILABLE.increment(1);
+}
+
+/// Changes that are to be told.
+pub fn changes_told() -> Counter {
+    counter!(CHANGES_TOLD)
+}
+
+/// Changes that could not be told.
+pub fn changes_untold() -> Counter {
+    counter!(CHANGES_UNTOLD)
+}
+
+pub fn change_heard() {
+    counter!(CHANGES_HEARD_TOTAL).increment(1);
+}
+
+pub fn changes_stream_broken() {
+    counter!(CHANGES_BROKEN).increment(1);
 }
 
 pub fn redirect_stale() {
@@ -186,4 +214,7 @@ pub fn show_cache(cache: &Cache) {
     gauge!(CACHE_BYTES_MAX).set(size.bytes_max as f64);
     gauge!(CACHE_ABSENT).set(size.absent as f64);
     gauge!(CACHE_ABSENT_MAX).set(size.absent_max as f64);
+    if let Some(is_heard) = cache.is_heard(clock::uptime_ms()) {
+        gauge!(CHANGES_HEARD).set(u8::from(is_heard));
+    }
 }

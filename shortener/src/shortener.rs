@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     allocator::{Allocator, NoCodes},
+    changes::Changes,
     clock,
     code::Code,
     destination::{Destination, Home},
     key::{Alias, Domain, Key, Requested},
     link::{ExternalId, Link, LinkId, RedirectStatus},
-    redirect::cache::Cache,
     store::{Created, Creation, Idempotency, Replaced, Store, StoreError},
 };
 
@@ -83,7 +83,7 @@ pub enum LinkError {
     Store(#[from] StoreError),
 }
 
-/// The use cases, over the store, the allocator and the cache of redirects. Cheap to clone.
+/// The use cases, over the store, the allocator and the caches of redirects, here and elsewhere. Cheap to clone.
 ///
 /// What changes a link runs to its end even if whoever asked for it is gone: a change that is in the store must be in the
 /// cache as well.
@@ -91,13 +91,13 @@ pub enum LinkError {
 pub struct Shortener {
     store: Arc<dyn Store>,
     allocator: Allocator,
-    cache: Arc<Cache>,
+    changes: Changes,
     home: Arc<Home>,
 }
 
 impl Shortener {
-    pub fn new(store: Arc<dyn Store>, allocator: Allocator, cache: Arc<Cache>, home: Home) -> Self {
-        Shortener { store, allocator, cache, home: Arc::new(home) }
+    pub fn new(store: Arc<dyn Store>, allocator: Allocator, changes: Changes, home: Home) -> Self {
+        Shortener { store, allocator, changes, home: Arc::new(home) }
     }
 
     /// Where short links are served.
@@ -138,7 +138,7 @@ impl Shortener {
         match self.store.create(Creation { link: link.clone(), idempotency }).await? {
             Created::Created => {
                 // Somebody may have asked for it before it was there.
-                self.cache.invalidate(&link.key);
+                self.changes.made(&link.key);
                 Ok(link)
             }
             Created::Replayed(Some(link)) => Ok(*link),
@@ -177,8 +177,8 @@ impl Shortener {
             let after = changed(&before, change);
             let replaced = self.store.replace(&before, &after).await;
             // Without an answer, too: it may have happened.
-            self.cache.invalidate(&before.key);
-            self.cache.invalidate(&after.key);
+            self.changes.changed(&before.key);
+            self.changes.changed(&after.key);
             match replaced? {
                 Replaced::Replaced => return Ok(Some(after)),
                 Replaced::Stale => {}
@@ -198,11 +198,11 @@ impl Shortener {
     async fn do_delete(&self, name: &Name) -> Result<Option<Link>, LinkError> {
         let Some(found) = self.find(name).await? else { return Ok(None) };
         let deleted = self.store.delete(found.id).await;
-        self.cache.invalidate(&found.key);
+        self.changes.changed(&found.key);
         let deleted = deleted?;
         // It may have been renamed since it was found.
         if let Some(link) = &deleted {
-            self.cache.invalidate(&link.key);
+            self.changes.changed(&link.key);
         }
         Ok(deleted)
     }

@@ -21,7 +21,7 @@ pub struct KafkaOptions {
 
 impl KafkaOptions {
     /// What every client is set up with. The given properties come first: what a promise rests on is not theirs to change.
-    pub(super) fn config(&self) -> ClientConfig {
+    pub fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (name, value) in &self.properties {
             config.set(name, value);

@@ -30,6 +30,13 @@ pub struct TopicSettings {
     pub retention_ms: u64,
 }
 
+impl TopicSettings {
+    /// The topic of clicks. What is there longer than a week has been counted, or will not be.
+    pub fn of_clicks(partitions: u32, replication_factor: u32) -> Self {
+        TopicSettings { partitions, replication_factor, retention_ms: 7 * 24 * 60 * 60 * 1000 }
+    }
+}
+
 /// What became of a preparation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prepared {

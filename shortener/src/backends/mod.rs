@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod links;
+pub mod topics;
 
 /// The embedded databases' names in the data directory.
 pub const LINKS: &str = "links.db";
@@ -58,6 +59,7 @@ impl Backends {
 /// Prepares what the settings name, and says so for each of it.
 pub async fn migrate(settings: &Settings, data_dir: &Path) -> anyhow::Result<()> {
     links::migrate(&settings.links, data_dir).await?;
+    topics::migrate(settings).await?;
     if let LeasesUrl::Sqlite(_) = &settings.leases {
         open_leases(settings, data_dir, None).await?.close().await;
     }

@@ -1,5 +1,6 @@
 //! Settings: a flag and an environment variable of one name for each, read once, checked before anything starts.
 
+mod clicks;
 mod links;
 #[cfg(test)]
 mod tests;
@@ -8,12 +9,16 @@ mod urls;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use actix_http::header::HeaderName;
-use analytics::cql::CqlUrl;
+use analytics::{
+    cql::CqlUrl,
+    kafka::{KafkaUrlError, properties::PropertiesError},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use token_service::secret::{Secret, SecretError};
 
 pub use self::{
+    clicks::{ClicksSettings, Topics},
     links::LinksSettings,
     urls::{ClicksUrl, LeasesUrl, LinksUrl, SqliteUrl},
 };
@@ -21,9 +26,9 @@ use crate::destination::{Destination, Home};
 
 /// The most that any time in the settings may be, in milliseconds.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// How long a cached link is believed by an instance that has its link store for itself.
+/// How long a cached link is believed by an instance that has its link store for itself, or hears the others who write to it.
 const CACHE_TTL_ALONE: Duration = Duration::from_secs(60);
-/// And by one that shares it.
+/// And by one that shares it, and hears nobody.
 const CACHE_TTL_SHARED: Duration = Duration::from_secs(2);
 /// The least that the click log may be limited to, in bytes: it holds the segments of as many workers as there may be.
 const CLICK_LOG_BYTES_MIN: u64 = 16 << 20;
@@ -105,9 +110,8 @@ pub struct Settings {
     #[arg(global = true)]
     pub token_service_secret_file: Option<PathBuf>,
 
-    /// Where clicks go: `local:` (counted by this process), or `none:` (not recorded at all)
-    #[arg(long, env = "SEPTET_CLICKS", default_value = "local:", value_name = "URL", global = true)]
-    pub clicks: ClicksUrl,
+    #[command(flatten)]
+    pub clicks: ClicksSettings,
 
     /// Where clicks are counted and asked for: `sqlite:` or `sqlite:FILE`
     #[arg(long, env = "SEPTET_ANALYTICS", default_value = "sqlite:", value_name = "URL", global = true)]
@@ -148,7 +152,8 @@ pub struct Settings {
     pub cache_max_bytes: u64,
 
     /// How long a cached link is believed before the link store is asked again, in milliseconds: so late are changes seen that other
-    /// instances make; those made through this one are seen at once [default: 60000, and 2000 with links in scylla://]
+    /// instances make; those made through this one are seen at once [default: 60000, and 2000 with links in scylla:// and clicks not in kafka://, by which
+    /// instances hear of each other's changes]
     #[arg(long, env = "SEPTET_CACHE_TTL_MS", value_name = "MS", global = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=DAY_MS))]
     pub cache_ttl_ms: Option<u64>,
@@ -227,16 +232,37 @@ pub enum SettingError {
     TokenServiceSecretFile(SecretError),
     #[error("--root-url {0}")]
     RootUrl(String),
+    #[error("--kafka-properties {0}")]
+    KafkaProperties(PropertiesError),
+    #[error("--changes-topic {0}")]
+    ChangesTopic(KafkaUrlError),
+    #[error("--changes-topic and --clicks both name the topic {0:?}: clicks and changes need one each")]
+    OneTopic(String),
+    #[error(
+        "--clicks kafka://... and --analytics sqlite: do not go together: clicks that are sent to Kafka are counted by an analytics \
+         service, so name it: --analytics http://HOST:PORT"
+    )]
+    NobodyToAsk,
+    #[error(
+        "--analytics http://... and --clicks local: do not go together: an analytics service counts what is sent to Kafka: --clicks \
+         kafka://HOST:PORT/TOPIC"
+    )]
+    NothingToCount,
     #[error("--log is no filter: {0}")]
     Log(String),
 }
 
 impl Settings {
-    /// How long a cached link is believed. Where others write to the link store as well, nothing else tells of their changes.
+    /// Whether other instances, who write to the same link store, tell what they change.
+    pub fn hears_others(&self) -> bool {
+        matches!((&self.links.url, &self.clicks.url), (LinksUrl::Scylla(_), ClicksUrl::Kafka(_)))
+    }
+
+    /// How long a cached link is believed. Where others write to the link store and are not heard, nothing else tells of their changes.
     pub fn cache_ttl(&self) -> Duration {
         let default = match self.links.url {
-            LinksUrl::Sqlite(_) => CACHE_TTL_ALONE,
-            LinksUrl::Scylla(_) => CACHE_TTL_SHARED,
+            LinksUrl::Scylla(_) if !self.hears_others() => CACHE_TTL_SHARED,
+            LinksUrl::Sqlite(_) | LinksUrl::Scylla(_) => CACHE_TTL_ALONE,
         };
         self.cache_ttl_ms.map_or(default, Duration::from_millis)
     }

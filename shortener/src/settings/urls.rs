@@ -5,7 +5,10 @@ use std::{
     str::FromStr,
 };
 
-use analytics::cql::{CqlUrl, CqlUrlError};
+use analytics::{
+    cql::{CqlUrl, CqlUrlError},
+    kafka::{KafkaUrl, KafkaUrlError},
+};
 use token_service::client::ServiceUrl;
 
 /// A SQLite file: the one in the data directory, or one of its own.
@@ -89,11 +92,15 @@ impl FromStr for LeasesUrl {
 const LEASES_HTTP: &str = "http://HOST:PORT,http://HOST:PORT (or https://)";
 
 /// Where clicks go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClicksUrl {
     Local,
+    Kafka(KafkaUrl),
     None,
 }
+
+/// How a topic is written.
+const CLICKS_KAFKA: &str = "kafka://HOST:PORT,HOST:PORT/TOPIC";
 
 impl FromStr for ClicksUrl {
     type Err = String;
@@ -102,7 +109,10 @@ impl FromStr for ClicksUrl {
         match url {
             "local:" => Ok(ClicksUrl::Local),
             "none:" => Ok(ClicksUrl::None),
-            _ => Err(unknown_scheme(url, &["local:", "none:"])),
+            _ if url.starts_with("kafka:") => {
+                url.parse().map(ClicksUrl::Kafka).map_err(|error: KafkaUrlError| error.to_string())
+            }
+            _ => Err(unknown_scheme(url, &["local:", "none:", CLICKS_KAFKA])),
         }
     }
 }

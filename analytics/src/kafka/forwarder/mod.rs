@@ -49,7 +49,7 @@ const BATCH_MAX: usize = 2_048;
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// How long a process has to run before it says that a log has ended. Requests of a process that was killed may still be on their way to the
 /// brokers: a click in them must find the log's entry, or it counts twice.
-const LOG_END_DELAY: Duration = Duration::from_secs(60);
+pub const LOG_END_DELAY: Duration = Duration::from_secs(60);
 /// Makes a stream of the click logs, once more after every failure.
 pub type OpenLogs = Box<dyn FnMut() -> Result<LocalStream, click_log::Error> + Send>;
 
@@ -65,7 +65,8 @@ pub struct Forwarder {
     acknowledged: BTreeMap<LogId, u64>,
     /// Logs that have ended, in the click log's files; the topic is not told yet.
     ended: VecDeque<LogId>,
-    started: Instant,
+    /// Before then, no end is told.
+    ends_told_from: Instant,
 }
 
 /// Why forwarding stopped for now.
@@ -95,8 +96,13 @@ impl Forwarder {
             sent: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             ended: VecDeque::new(),
-            started: Instant::now(),
+            ends_told_from: Instant::now() + LOG_END_DELAY,
         }
+    }
+
+    /// Tells ends of logs so soon after the start, instead of after [`LOG_END_DELAY`].
+    pub fn telling_ends_after(self, delay: Duration) -> Self {
+        Forwarder { ends_told_from: Instant::now() + delay, ..self }
     }
 
     /// Forwards until `shutdown` is ready, then what is left, and ends. What fails is tried again for ever, at the end too: the deadline is
@@ -179,7 +185,7 @@ impl Forwarder {
             self.sent.remove(&log);
             self.acknowledged.remove(&log);
         }
-        if self.started.elapsed() < LOG_END_DELAY {
+        if Instant::now() < self.ends_told_from {
             return Ok(());
         }
         let Some(log) = self.ended.pop_front() else { return Ok(()) };

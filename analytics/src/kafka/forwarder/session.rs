@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Waits until something is acknowledged, or fails.
-    pub async fn changed(&self, wait: Duration) {
+    pub async fn changed(&mut self, wait: Duration) {
         let _ = timeout(wait, self.window.changed()).await;
     }
 

@@ -13,6 +13,7 @@
 //! is past its time, which must be served here while the store fails.
 
 mod flights;
+mod hearing;
 mod packed;
 
 use std::{
@@ -28,6 +29,7 @@ use quick_cache::sync;
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle, time::timeout};
 
 use self::{
+    hearing::Hearing,
     flights::{Flight, Flights},
     packed::PackedLinks,
 };
@@ -57,13 +59,16 @@ pub struct CacheSettings {
     /// The most keys of which it is remembered that they lead nowhere.
     pub absent_max: usize,
     pub absent_ttl: Duration,
+    /// Whether somebody is to tell ([`Cache::heard_all_until`]) that changes made by others are heard. While that is not said, nothing is
+    /// believed for longer than two seconds.
+    pub hears_others: bool,
 }
 
 impl CacheSettings {
     /// An absence is believed no longer than a link.
-    pub fn new(max_bytes: u64, ttl: Duration) -> Self {
+    pub fn new(max_bytes: u64, ttl: Duration, hears_others: bool) -> Self {
         let others = CacheSettings::default();
-        CacheSettings { max_bytes, ttl, absent_ttl: others.absent_ttl.min(ttl), ..others }
+        CacheSettings { max_bytes, ttl, absent_ttl: others.absent_ttl.min(ttl), hears_others, ..others }
     }
 }
 
@@ -74,6 +79,7 @@ impl Default for CacheSettings {
             ttl: Duration::from_secs(60),
             absent_max: 100_000,
             absent_ttl: Duration::from_secs(5),
+            hears_others: false,
         }
     }
 }
@@ -108,6 +114,7 @@ pub struct Cache {
     settings: CacheSettings,
     found: PackedLinks,
     absent: sync::Cache<Key, i64>,
+    hearing: Option<Hearing>,
     flights: Flights,
     loads: Arc<Semaphore>,
     runtime: Handle,
@@ -120,6 +127,7 @@ impl Cache {
             links,
             found: PackedLinks::new(settings.max_bytes),
             absent: sync::Cache::new(settings.absent_max),
+            hearing: settings.hears_others.then(Hearing::new),
             settings,
             flights: Flights::new(),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
@@ -130,7 +138,7 @@ impl Cache {
     /// What is cached and fresh at `uptime_ms` ([`clock::uptime_ms`](crate::clock::uptime_ms)): never waits, never
     /// reads the store.
     pub fn fresh(&self, key: &Key, uptime_ms: i64) -> Option<Target> {
-        self.found.fresh(key, uptime_ms)
+        self.found.fresh(key, self.doubted_at_ms(uptime_ms, self.settings.ttl))
     }
 
     /// Where a key leads at the moment, asking the store if need be. `None`: nowhere.
@@ -138,7 +146,8 @@ impl Cache {
         if let Some(target) = self.fresh(key, uptime_ms) {
             return Ok(Some(target));
         }
-        if self.absent.get(key).is_some_and(|fresh_until_ms| uptime_ms < fresh_until_ms) {
+        let doubted_at_ms = self.doubted_at_ms(uptime_ms, self.settings.absent_ttl);
+        if self.absent.get(key).is_some_and(|fresh_until_ms| doubted_at_ms < fresh_until_ms) {
             return Ok(None);
         }
         let loading = self.load(key, uptime_ms);
@@ -149,7 +158,7 @@ impl Cache {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(_)) => {}
             // Until the read ends, which goes on, what is cached is believed a little longer.
-            Err(_) => self.found.set_fresh_until(key, uptime_ms.saturating_add(millis(STALE_RETRY))),
+            Err(_) => self.believe_stale(key, uptime_ms),
         }
         match self.found.stale(key) {
             Some(stale) => {
@@ -169,6 +178,32 @@ impl Cache {
         }
         self.found.remove(key);
         self.absent.remove(key);
+    }
+
+    /// Every change that others made before then, by the uptime, has been [told](Self::invalidate).
+    pub fn heard_all_until(&self, uptime_ms: i64) {
+        self.hearing.iter().for_each(|hearing| hearing.heard_all_until(uptime_ms));
+    }
+
+    /// What was read before then, by the uptime, may have been changed by others without a word.
+    pub fn distrust_before(&self, uptime_ms: i64) {
+        self.hearing.iter().for_each(|hearing| hearing.distrust_before(uptime_ms));
+    }
+
+    /// Whether changes that others make are heard; `None` if that is not to be expected.
+    pub fn is_heard(&self, uptime_ms: i64) -> Option<bool> {
+        self.hearing.as_ref().map(|hearing| hearing.is_heard(uptime_ms))
+    }
+
+    /// When something must still be fresh to be believed now.
+    fn doubted_at_ms(&self, uptime_ms: i64, ttl: Duration) -> i64 {
+        self.hearing.as_ref().map_or(uptime_ms, |hearing| hearing.doubted_at_ms(uptime_ms, ttl))
+    }
+
+    /// Believes what is cached a little longer.
+    fn believe_stale(&self, key: &Key, uptime_ms: i64) {
+        let until_ms = self.doubted_at_ms(uptime_ms, self.settings.ttl).saturating_add(millis(STALE_RETRY));
+        self.found.set_fresh_until(key, until_ms);
     }
 
     /// How full the cache is.
@@ -237,7 +272,7 @@ impl Cache {
                 self.absent.insert(key.clone(), uptime_ms.saturating_add(millis(self.settings.absent_ttl)));
             }
             // While the store does not answer, what is cached is believed a little longer.
-            Err(_) => self.found.set_fresh_until(key, uptime_ms.saturating_add(millis(STALE_RETRY))),
+            Err(_) => self.believe_stale(key, uptime_ms),
         }
     }
 }

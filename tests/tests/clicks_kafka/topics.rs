@@ -1,0 +1,103 @@
+//! What may happen to a topic, and to those who use it.
+
+use std::time::Duration;
+
+use septet_tests::engines::unique_name;
+use tokio::time::sleep;
+
+use crate::{
+    counting::Counting,
+    world::{Instance, PARTITIONS, delete, grow, join, make, new_topic},
+};
+
+const LINKS: u64 = 40;
+
+/// Clicks on every link, in turn, and what each has then.
+fn click(instance: &mut Instance, clicks: &mut [u64], count: u64) {
+    for n in 0..count {
+        let link = n % LINKS;
+        instance.click((n % 3) as usize, link);
+        clicks[link as usize] += 1;
+    }
+}
+
+/// Partitions are added while clicks are on their way, and forwarders are killed before and after: what they write again goes where it
+/// went before.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn partitions_that_are_added_count_nothing_twice() {
+    let options = new_topic().await;
+    let folder = tempfile::tempdir().unwrap();
+    let counting = Counting::new(folder.path()).await;
+    let consumer = counting.consume(&options, &unique_name("group"));
+    let mut instance = Instance::start(&options);
+    let mut clicks = vec![0; LINKS as usize];
+    click(&mut instance, &mut clicks, 4_000);
+    sleep(Duration::from_millis(300)).await;
+    grow(&options, 3 * PARTITIONS as usize).await;
+    instance.restart().await;
+    click(&mut instance, &mut clicks, 4_000);
+    // By then it is known to the forwarder.
+    sleep(Duration::from_secs(12)).await;
+    click(&mut instance, &mut clicks, 4_000);
+    sleep(Duration::from_millis(50)).await;
+    instance.restart().await;
+    click(&mut instance, &mut clicks, 4_000);
+    counting.is_exactly(&clicks).await;
+    consumer.stop().await;
+}
+
+/// A topic that was deleted and made anew has other clicks under the offsets that were counted.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn a_topic_that_was_made_anew_is_refused_and_nothing_is_overwritten() {
+    let options = new_topic().await;
+    let folder = tempfile::tempdir().unwrap();
+    let counting = Counting::new(folder.path()).await;
+    let consumer = counting.consume(&options, &unique_name("group"));
+    let mut clicks = vec![0; LINKS as usize];
+    let mut instance = Instance::start(&options);
+    click(&mut instance, &mut clicks, 400);
+    counting.is_exactly(&clicks).await;
+    consumer.stop().await;
+    drop(instance);
+
+    for (clicks_anew, why) in [(0, "an empty one"), (4_000, "one that has more than was counted")] {
+        delete(&options).await;
+        make(&options).await;
+        let mut another = Instance::start(&options);
+        click(&mut another, &mut vec![0; LINKS as usize], clicks_anew);
+        sleep(Duration::from_secs(2)).await;
+        let ended = counting.consume(&options, &unique_name("group")).ended().await.to_string();
+        assert!(ended.contains("the topic was made anew"), "{why}: {ended}");
+        counting.is_exactly(&clicks).await;
+    }
+}
+
+/// Consumers come and go while clicks do, one of them without a word.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn consumers_that_come_and_go_count_each_click_once() {
+    let options = new_topic().await;
+    let folder = tempfile::tempdir().unwrap();
+    let counting = Counting::new(folder.path()).await;
+    let group = unique_name("group");
+    let mut instance = Instance::start(&options);
+    let mut clicks = vec![0; LINKS as usize];
+    let mut consumers = Vec::new();
+    for round in 0..6 {
+        click(&mut instance, &mut clicks, 2_000);
+        consumers.push(counting.consume(&options, &group));
+        sleep(Duration::from_millis(700)).await;
+        click(&mut instance, &mut clicks, 2_000);
+        if round % 2 == 1 {
+            consumers.remove(0).stop().await;
+        }
+    }
+    // Joins a group and is never heard of: its partitions are another's after a while.
+    drop(join(&options, &group));
+    counting.is_exactly(&clicks).await;
+    for consumer in consumers {
+        consumer.stop().await;
+    }
+}
