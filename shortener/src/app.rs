@@ -169,8 +169,7 @@ impl Application {
         };
         let engine = Arc::new(Engine::new(Arc::clone(rollups)));
         let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });
-        let shortener =
-            Shortener::new(Arc::clone(store), allocator.clone(), changes, settings.public_url.clone());
+        let shortener = Shortener::new(Arc::clone(store), allocator.clone(), changes, settings.public_url.clone());
         let shared = Shared {
             readiness: ops.readiness.clone(),
             api: web::Data::new(Api { shortener, queries, codec: Arc::clone(codec) }),

@@ -77,10 +77,16 @@ fn describe() {
     describe_gauge!(CACHE_ABSENT, "Keys of which it is remembered that they lead nowhere");
     describe_gauge!(WRITES_WAITING, "Writes that wait for the next transaction of the link store");
     describe_gauge!(WRITES_WAITING_MAX, "Writes that may wait; one more is refused, and answered 503");
-    describe_gauge!(CHANGES_HEARD, "1 while changes of other instances are heard; else links are believed for two seconds");
+    describe_gauge!(
+        CHANGES_HEARD,
+        "1 while changes of other instances are heard; else links are believed for two seconds"
+    );
     describe_counter!(CHANGES_HEARD_TOTAL, "Changes of links that instances told, this one among them");
     describe_counter!(CHANGES_TOLD, "Changes of links that were to be told to other instances");
-    describe_counter!(CHANGES_UNTOLD, "Changes that could not be told; others see them when their cache has had its time");
+    describe_counter!(
+        CHANGES_UNTOLD,
+        "Changes that could not be told; others see them when their cache has had its time"
+    );
     describe_counter!(CHANGES_BROKEN, "Times that the stream of changes broke off and was begun anew");
     describe_gauge!(CACHE_ABSENT_MAX, "Keys of which it may be remembered that they lead nowhere");
     describe_counter!(QR_REFUSED, "QR codes refused with 503 as too many were being made");

@@ -56,7 +56,7 @@ pub const DAY_MS: i64 = 86_400_000;
 pub const SLOT_MS: i64 = DAY_MS / slots::SLOTS_PER_DAY as i64;
 
 /// Which part of the rows a question needs: a store reads no more than that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Clicks per quarter-hour.
     Clicks,

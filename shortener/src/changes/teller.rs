@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use analytics::kafka::KafkaOptions;
 use ::metrics::Counter;
+use analytics::kafka::KafkaOptions;
 use rdkafka::{
     ClientContext,
     config::FromClientConfigAndContext,

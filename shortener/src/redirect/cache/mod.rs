@@ -29,8 +29,8 @@ use quick_cache::sync;
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle, time::timeout};
 
 use self::{
-    hearing::Hearing,
     flights::{Flight, Flights},
+    hearing::Hearing,
     packed::PackedLinks,
 };
 use super::target::Target;
