@@ -9,8 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use futures::future::try_join_all;
-use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
 
 use super::load::{Outcome, histogram};
 
@@ -25,9 +24,10 @@ where
     O: Future<Output = Result<()>> + Send,
 {
     let (operation, next, began) = (Arc::new(operation), Arc::new(AtomicU64::new(0)), Instant::now());
-    let tasks = (0..in_flight).map(|_| {
+    let mut tasks = JoinSet::new();
+    for _ in 0..in_flight {
         let (operation, next) = (Arc::clone(&operation), Arc::clone(&next));
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let mut latency_ns = histogram()?;
             while began.elapsed() < time {
                 let since = Instant::now();
@@ -35,14 +35,13 @@ where
                 latency_ns.saturating_record(u64::try_from(since.elapsed().as_nanos())?);
             }
             anyhow::Ok(latency_ns)
-        })
-    });
-    let ended = try_join_all(tasks).await?;
-    let elapsed = began.elapsed();
-    let mut latency_ns: Histogram<u64> = histogram()?;
-    for task in ended {
-        latency_ns.add(task?)?;
+        });
     }
+    let mut latency_ns = histogram()?;
+    while let Some(ended) = tasks.join_next().await {
+        latency_ns.add(ended??)?;
+    }
+    let elapsed = began.elapsed();
     Ok(Outcome { answers: latency_ns.len(), elapsed, latency_ns })
 }
 
@@ -50,15 +49,19 @@ where
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use tokio::time::sleep;
+    use anyhow::bail;
+    use tokio::{
+        task::yield_now,
+        time::{sleep, timeout},
+    };
 
     use super::*;
 
     /// Seen to fail when each task numbered its own operations, and when the tasks ran one after the other.
     #[tokio::test]
     async fn so_many_are_in_flight_and_each_has_a_number_of_its_own() {
-        let (now, most, sum) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
-        let now = Arc::new(now);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let sum = Arc::new(AtomicU64::new(0));
         let operation = {
             let (now, most, sum) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&sum));
             move |n| {
@@ -78,9 +81,14 @@ mod tests {
         assert!(outcome.latency().p50_us >= 1_000.0, "{outcome:?}");
     }
 
+    /// Seen to fail when a failure was an operation like others, and when the other tasks went on to their end.
     #[tokio::test]
-    async fn a_failure_ends_it() {
-        let operation = |n| async move { if n == 3 { anyhow::bail!("no") } else { Ok(()) } };
-        assert!(run(2, Duration::from_secs(60), operation).await.is_err());
+    async fn a_failure_ends_it_at_once() {
+        let operation = |n| async move {
+            yield_now().await;
+            if n == 3 { bail!("no") } else { Ok(()) }
+        };
+        let failed = timeout(Duration::from_secs(10), run(2, Duration::from_secs(60), operation)).await;
+        assert!(failed.expect("it does not go on").is_err());
     }
 }

@@ -40,6 +40,9 @@ const LINKS_TIMEOUT_MS: &str = "10000";
 /// What is cached is not believed longer: the next request for the same key is a miss.
 const CACHE_TTL_MS: &str = "1";
 
+/// The longest that making the links to ask for may take.
+const MAKING_LIMIT: Duration = Duration::from_secs(600);
+
 #[derive(Debug, Args)]
 pub struct Settings {
     /// Turns of each side, of each kind
@@ -49,7 +52,7 @@ pub struct Settings {
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     /// Seconds of each side, of each kind, before the rounds: Cassandra is slow at first
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 30.0)]
     warm_up_seconds: f64,
     /// Connections of the load client, and operations in flight of the bare driver
     #[arg(long, value_delimiter = ',', default_values_t = [8, 64])]
@@ -115,6 +118,8 @@ struct Turn {
 struct Figures {
     /// When Cassandra answers a write.
     commit_log: String,
+    /// The core of Cassandra, and that of everything else, where they have one each.
+    cores: Option<(usize, usize)>,
     ratios: Vec<Ratios>,
     turns: Vec<Turn>,
 }
@@ -144,7 +149,7 @@ pub fn run(settings: &Settings, common: &Common) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let septet = start(dir.path(), &node, common);
     let bare = runtime.block_on(Bare::connect(&node))?;
-    let mut bench = Bench { runtime, node, septet, bare, rows: Vec::new() };
+    let mut bench = Bench { septet, bare, node, runtime, rows: Vec::new() };
     bench.warm_up(settings)?;
 
     let time = Duration::from_secs_f64(settings.seconds);
@@ -162,7 +167,8 @@ pub fn run(settings: &Settings, common: &Common) -> Result<()> {
     }
     let commit_log = bench.node.commit_log(&bench.runtime)?;
     bench.septet.stop();
-    let figures = Figures { commit_log, ratios: ratios(&turns, &settings.in_flight), turns };
+    let cores = settings.store_core.zip(settings.other_core);
+    let figures = Figures { commit_log, cores, ratios: ratios(&turns, &settings.in_flight), turns };
     let text = table::table(&figures)?;
     Report::new("Links in Cassandra", figures)?.publish(&text, common.out.as_deref())
 }
@@ -177,11 +183,12 @@ fn start(data_dir: &std::path::Path, node: &Node, common: &Common) -> Septet {
     common.septet_flag.iter().fold(setup, |setup, (name, value)| setup.flag(name, value)).start()
 }
 
+/// Dropped in this order: a septet whose store has gone complains.
 struct Bench {
-    runtime: Runtime,
-    node: Node,
     septet: Septet,
     bare: Bare,
+    node: Node,
+    runtime: Runtime,
     /// The links that are asked for, in this order: ids, and their keys.
     rows: Vec<(i64, String)>,
 }
@@ -191,12 +198,13 @@ impl Bench {
     fn warm_up(&mut self, settings: &Settings) -> Result<()> {
         let in_flight = settings.in_flight.iter().copied().max().context("--in-flight")?;
         let time = Duration::from_secs_f64(settings.warm_up_seconds);
+        links::create(&self.septet, in_flight, MAKING_LIMIT, &mut Creation::new(settings.keys))?;
         for side in [Side::Septet, Side::Bare] {
             self.operate(Work::Creations, in_flight, side, time)?;
         }
         self.runtime.block_on(self.node.check_sameness(&self.bare.statements()))?;
         self.rows = self.runtime.block_on(self.node.links(settings.keys))?;
-        ensure!(self.rows.len() == settings.keys, "only {} links were made before the rounds", self.rows.len());
+        ensure!(self.rows.len() == settings.keys, "{} of {} links made", self.rows.len(), settings.keys);
         self.rows.shuffle(&mut SmallRng::seed_from_u64(0));
         for side in [Side::Septet, Side::Bare] {
             self.operate(Work::Misses, in_flight, side, time)?;

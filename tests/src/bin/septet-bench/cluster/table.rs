@@ -8,13 +8,17 @@ use septet_tests::bench::report::median;
 use super::{Figures, Ratios, Side, Turn, Work};
 
 /// Threads whose part is smaller are left out.
-const SHOWN_US: f64 = 0.5;
+const SHOWN_US: f64 = 1.0;
 
 pub(super) fn table(figures: &Figures) -> Result<String> {
     let rounds = figures.turns.iter().map(|turn| turn.round + 1).max().unwrap_or_default();
+    let cores = match figures.cores {
+        Some((store, other)) => format!("Cassandra has core {store}, everything else core {other}"),
+        None => "All processes share all cores".to_owned(),
+    };
     let mut text = format!(
-        "One Cassandra node, `commitlog_sync: {}`, one copy of everything. A creation is an entry of the listing and then the link, two \
-         writes; a miss is one read. CPU for each operation, in us; medians of {rounds} turns each.\n\n\
+        "One Cassandra node, `commitlog_sync: {}`, one copy of everything. {cores}. A creation is an entry of the listing \
+         and then the link, two writes; a miss is one read. CPU for each operation, in us; medians of {rounds} turns each.\n\n\
          | work | in flight | by | each second | p50 ms | p99 ms | CPU: septet | client or driver | Cassandra | statements |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
         figures.commit_log
