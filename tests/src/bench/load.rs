@@ -94,6 +94,11 @@ impl Outcome {
     }
 }
 
+/// What latencies are counted in.
+pub(super) fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, LONGEST_NS, 3)?)
+}
+
 /// Sends `traffic` to `addr`.
 ///
 /// # Errors
@@ -159,7 +164,7 @@ impl<'a, T: Traffic> LoadClient<'a, T> {
             output: Vec::new(),
             answers: 0,
             last_answer: began,
-            latency_ns: Histogram::new_with_bounds(1, LONGEST_NS, 3)?,
+            latency_ns: histogram()?,
         })
     }
 

@@ -5,3 +5,4 @@ pub mod load;
 pub mod nginx;
 pub mod pin;
 pub mod report;
+pub mod tasks;

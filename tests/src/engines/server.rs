@@ -193,7 +193,11 @@ impl Server {
         kill_process_group(self.pid(), signal).expect("an own child that is not reaped yet can be signalled");
     }
 
-    fn pid(&self) -> Pid {
+    /// The process's id, which is its group's id as well.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> Pid {
         let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
         Pid::from_raw(child.id().cast_signed()).expect("a child's id is not zero")
     }

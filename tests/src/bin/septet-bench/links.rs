@@ -92,6 +92,11 @@ pub fn create(septet: &Septet, connections: usize, time: Duration, creation: &mu
     load::run(septet.listen, Load { connections, pace: Pace::Saturated, time }, creation)
 }
 
+/// Where the n-th link leads.
+pub fn url(n: u64) -> String {
+    format!("https://www.example.com/2026/11/20/a-title-of-the-usual-length?article={n}")
+}
+
 /// Traffic that makes links, each to a URL of its own.
 pub struct Creation {
     links: usize,
@@ -114,8 +119,7 @@ impl Traffic for Creation {
         }
         self.body.clear();
         let n = self.asked;
-        let url = "https://www.example.com/2026/11/20/a-title-of-the-usual-length";
-        write!(self.body, r#"{{"url":"{url}?article={n}"}}"#).expect("a String takes all");
+        write!(self.body, r#"{{"url":"{}"}}"#, url(n as u64)).expect("a String takes all");
         let len = self.body.len();
         let head = format!(
             "POST /api/links HTTP/1.1\r\nHost: {DOMAIN}\r\nAuthorization: Bearer {API_KEY}\r\n\

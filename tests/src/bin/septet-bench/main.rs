@@ -1,8 +1,9 @@
 //! The benchmark: what a redirect, a creation, a cached link, an id and a lease cost, measured on the real binaries over loopback.
 //!
-//! `links` makes the links once; `redirects` and `memory` use them; `creations`, `ids` and `leases` need none. Each prints a table, and
+//! `links` makes the links once; `redirects` and `memory` use them; `creations`, `cluster`, `ids` and `leases` need none. Each prints a table, and
 //! writes it with the raw figures when `--out` names a file.
 
+mod cluster;
 mod creations;
 mod ids;
 mod leases;
@@ -37,6 +38,8 @@ enum Subject {
     Redirects(redirects::Settings),
     /// Durable creations a second through the API
     Creations(creations::Settings),
+    /// Creations and redirects that miss the cache with links in Cassandra, beside the bare driver, in turn
+    Cluster(cluster::Settings),
     /// Memory for each cached link
     Memory(memory::Settings),
     /// What an id costs on the request path, and how many a second the allocator gives
@@ -82,6 +85,7 @@ fn main() -> Result<()> {
         Subject::Links(settings) => links::run(&settings, &common),
         Subject::Redirects(settings) => redirects::run(&settings, &common),
         Subject::Creations(settings) => creations::run(&settings, &common),
+        Subject::Cluster(settings) => cluster::run(&settings, &common),
         Subject::Memory(settings) => memory::run(&settings, &common),
         Subject::Ids(settings) => ids::run(&settings, &common),
         Subject::Leases(settings) => leases::run(&settings, &common),

@@ -206,7 +206,7 @@ fn figures(
 }
 
 /// Traffic that opens links as a browser does.
-struct Opening<K> {
+pub struct Opening<K> {
     keys: K,
     start: String,
     end: String,
@@ -214,7 +214,7 @@ struct Opening<K> {
 }
 
 impl<'a, K: Iterator<Item = &'a str>> Opening<K> {
-    fn of(method: &str, keys: K) -> Self {
+    pub fn of(method: &str, keys: K) -> Self {
         let mut end = format!(" HTTP/1.1\r\nHost: {DOMAIN}\r\n");
         for (name, value) in browser::HEADERS {
             end.extend([name, ": ", value, "\r\n"]);
