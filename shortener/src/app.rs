@@ -43,9 +43,12 @@ use crate::{
 
 /// Prepares the stores that the settings name, and nothing else.
 pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
-    let data_dir = DataDir::open(&settings.data_dir)?;
-    backends::migrate(&settings, data_dir.path()).await?;
-    println!("{} is prepared", data_dir.path().display());
+    // What is kept elsewhere is prepared beside instances that run.
+    let held = if settings.keeps_databases() { Some(DataDir::open(&settings.data_dir)?) } else { None };
+    backends::migrate(&settings, &settings.data_dir).await?;
+    if let Some(data_dir) = held {
+        println!("{} is prepared", data_dir.path().display());
+    }
     Ok(())
 }
 

@@ -141,7 +141,11 @@ impl Shortener {
                 self.changes.made(&link.key);
                 Ok(link)
             }
-            Created::Replayed(Some(link)) => Ok(*link),
+            Created::Replayed(Some(link)) => {
+                // Perhaps made just now, under the id of an attempt that did not come to its end.
+                self.changes.made(&link.key);
+                Ok(*link)
+            }
             Created::Replayed(None) => Err(LinkError::ReplayedLinkDeleted),
             Created::IdempotencyKeyReused => Err(LinkError::IdempotencyKeyReused),
             Created::AliasTaken => Err(alias_taken(&link)),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use analytics::cql::{self, CqlOptions, CqlUrl};
+use analytics::cql::{self, CqlOptions, CqlUrl, Durability};
 use tokio::time::{Instant, sleep};
 
 use super::LINKS;
@@ -12,7 +12,7 @@ use crate::{
     settings::{LinksSettings, LinksUrl},
     store::{
         Store, guard,
-        scylla::{self, ScyllaStore},
+        scylla::{self, OpenError, ScyllaStore},
         sqlite::SqliteStore,
     },
 };
@@ -59,12 +59,12 @@ async fn first_answer(options: &CqlOptions) -> anyhow::Result<ScyllaStore> {
     let mut backoff = Backoff::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
     let mut outage = Outage::default();
     loop {
-        match ScyllaStore::open(options).await {
-            Ok(store) => {
+        match opened(options).await {
+            Ok((store, durability)) => {
                 if let Some(over) = outage.answered(Instant::now()) {
                     tracing::info!(waited_ms = over.lasted.as_millis() as u64, "the link store answers");
                 }
-                cql::durability(store.cql()).await?.announce();
+                durability.announce();
                 show(&store);
                 return Ok(store);
             }
@@ -77,6 +77,12 @@ async fn first_answer(options: &CqlOptions) -> anyhow::Result<ScyllaStore> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+async fn opened(options: &CqlOptions) -> Result<(ScyllaStore, Durability), OpenError> {
+    let store = ScyllaStore::open(options).await?;
+    let durability = cql::durability(store.cql()).await?;
+    Ok((store, durability))
 }
 
 /// Shows what the driver counts, for as long as there is a session.

@@ -1,10 +1,10 @@
 //! `septet copy`: an embedded link store, whole, into a keyspace of ScyllaDB or Cassandra.
 //!
 //! Claims come first, so that no id which the source has used is used again, whoever serves from the destination meanwhile. Then API keys,
-//! idempotency keys of the last day, and the links in order of their creation, many at a time. Every write may be repeated: a link is written
+//! the links in order of their creation, many at a time, and the idempotency keys of the last day. Every write may be repeated: a link is written
 //! with its revision as timestamp, so that the same link, or an older one, changes nothing, and what was changed or deleted at the
-//! destination stays so. How far it has come is kept at the destination; a copy that was cut off goes on there. At the end both stores are
-//! counted, and a sample of the links is compared.
+//! destination stays so. How far it has come is kept at the destination; a copy that was cut off goes on there, if the source is
+//! still as it was. At the end both stores are counted, and a sample of the links is compared.
 
 mod progress;
 mod report;
@@ -56,12 +56,17 @@ pub async fn copy(source: &SqliteStore, store: &ScyllaStore) -> anyhow::Result<R
         );
     }
     let destination = &store.destination(id_space.fingerprint()).await?;
+    ensure!(
+        destination.begin(&source.state().await?).await?,
+        "an earlier copy into this keyspace was begun from another state of the source, which was served from since: copy into an \
+         empty keyspace"
+    );
     let claims = claims(source, destination).await?;
     for key in source.api_keys().await? {
         store.put_api_key(&key).await?;
     }
-    let idempotency_keys = idempotency_keys(source, destination).await?;
     links(source, destination).await?;
+    let idempotency_keys = idempotency_keys(source, destination).await?;
     let verified = verify::verify(source, store).await?;
     Ok(Report { id_space: id_space.fingerprint(), claims, idempotency_keys, verified })
 }
@@ -96,7 +101,13 @@ async fn idempotency_keys(source: &SqliteStore, destination: &Destination<'_>) -
         let Some(last) = page.last() else { return Ok(copied) };
         after = Some(last.idempotency.key);
         copied += page.len() as u64;
-        let writes = stream::iter(page).map(|record| async move { destination.idempotency_key(&record, now_ms).await });
+        let writes = stream::iter(page).map(|record| async move {
+            // A repetition is answered that the link was deleted, and does not make it again.
+            if source.by_id(record.link).await?.is_none() {
+                destination.deleted(record.link).await?;
+            }
+            anyhow::Ok(destination.idempotency_key(&record, now_ms).await?)
+        });
         writes.buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
     }
 }

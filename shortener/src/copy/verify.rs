@@ -1,4 +1,4 @@
-//! Whether a copy is one: both stores are counted, every claim is looked at, and a sample of the links is compared.
+//! Whether a copy is one: both stores are counted, and a sample of the links is compared.
 
 use anyhow::ensure;
 use futures::{StreamExt, TryStreamExt, stream};

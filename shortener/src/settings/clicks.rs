@@ -57,7 +57,7 @@ impl ClicksSettings {
         let clicks = KafkaOptions { url: url.clone(), properties, client_id: CLIENT_ID.to_owned() };
         let url: KafkaUrl = format!("kafka://{}/{}", url.brokers.join(","), self.changes_topic)
             .parse()
-            .map_err(|error| SettingError::ChangesTopic(error))?;
+            .map_err(SettingError::ChangesTopic)?;
         if url.topic == clicks.url.topic {
             return Err(SettingError::OneTopic(url.topic));
         }

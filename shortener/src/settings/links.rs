@@ -8,8 +8,9 @@ use clap::Args;
 use super::{LinksUrl, SettingError};
 use crate::store::guard::{self, TimeoutSettings};
 
-/// The least that a call may be given, in milliseconds: a conditional write is several round trips between nodes.
-const TIMEOUT_MS_MIN: u64 = 50;
+/// The least that a call may be given, in milliseconds: whoever wants an alias that an unfinished creation holds waits for that one for 400, and
+/// then does what is to be done in some round trips between nodes.
+const TIMEOUT_MS_MIN: u64 = 700;
 /// The most, in milliseconds: who waits for an answer has gone by then.
 const TIMEOUT_MS_MAX: u64 = 60_000;
 

@@ -253,6 +253,12 @@ pub enum SettingError {
 }
 
 impl Settings {
+    /// Whether anything of this instance but clicks is kept in the data directory.
+    pub fn keeps_databases(&self) -> bool {
+        let (links, leases) = (&self.links.url, &self.leases);
+        matches!(links, LinksUrl::Sqlite(_)) || matches!(leases, LeasesUrl::Sqlite(_))
+    }
+
     /// Whether other instances, who write to the same link store, tell what they change.
     pub fn hears_others(&self) -> bool {
         matches!((&self.links.url, &self.clicks.url), (LinksUrl::Scylla(_), ClicksUrl::Kafka(_)))

@@ -34,7 +34,8 @@ pub trait ApiKeys: Send + Sync + 'static {
     /// changes nothing, not even the id.
     async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
 
-    /// Keeps a key if there is none at all: of many who try at once, one is told `true`.
+    /// Keeps a key if there is none at all: of many who try at once, one is told `true`. Who got no answer may ask again with the same key, and is
+    /// told `true` if it is there: by its id.
     async fn put_first_api_key(&self, key: &ApiKey) -> Result<bool, StoreError>;
 
     async fn api_key(&self, digest: &ApiKeyDigest) -> Result<Option<ApiKey>, StoreError>;

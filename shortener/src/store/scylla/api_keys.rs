@@ -82,12 +82,12 @@ impl Table {
         Ok(keys)
     }
 
-    /// Decides on a change, and carries it out. `decide` is told whether an earlier round got no answer: its change may be there.
-    async fn change<T>(&self, decide: impl Fn(&Keys, bool) -> Decision<T> + Send) -> Result<T, StoreError> {
+    /// Decides on a change, and carries it out: once more where it got no answer, and may be there.
+    async fn change<T>(&self, decide: impl Fn(&Keys) -> Decision<T> + Send) -> Result<T, StoreError> {
         let mut unanswered = None;
         for _ in 0..ROUNDS_MAX {
             let keys = self.all().await?;
-            let (change, answer) = match decide(&keys, unanswered.is_some()) {
+            let (change, answer) = match decide(&keys) {
                 Decision::Done(answer) => return Ok(answer),
                 Decision::Change(change, answer) => (change, answer),
             };
@@ -145,21 +145,21 @@ fn put(keys: &Keys, key: &ApiKey) -> Decision<()> {
     }
 }
 
-fn put_first(keys: &Keys, key: &ApiKey, is_maybe_there: bool) -> Decision<bool> {
+fn put_first(keys: &Keys, key: &ApiKey) -> Decision<bool> {
     if keys.keys.is_empty() {
         return Decision::Change(Change { delete: Vec::new(), insert: Some(key.clone()) }, true);
     }
-    Decision::Done(is_maybe_there && keys.keys.iter().any(|there| there.id == key.id))
+    Decision::Done(keys.keys.iter().any(|there| there.id == key.id))
 }
 
 #[async_trait]
 impl ApiKeys for ScyllaStore {
     async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.api_keys.change(|keys, _| put(keys, key)).await
+        self.api_keys.change(|keys| put(keys, key)).await
     }
 
     async fn put_first_api_key(&self, key: &ApiKey) -> Result<bool, StoreError> {
-        self.api_keys.change(|keys, is_maybe_there| put_first(keys, key, is_maybe_there)).await
+        self.api_keys.change(|keys| put_first(keys, key)).await
     }
 
     async fn api_key(&self, digest: &ApiKeyDigest) -> Result<Option<ApiKey>, StoreError> {

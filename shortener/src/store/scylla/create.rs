@@ -19,14 +19,8 @@ use crate::{
 };
 
 /// How long a creation that was ended by another waits for that one's link, look by look.
-const LOOKS: [Duration; 6] = [
-    Duration::ZERO,
-    Duration::from_millis(20),
-    Duration::from_millis(60),
-    Duration::from_millis(180),
-    Duration::from_millis(540),
-    Duration::from_millis(1_620),
-];
+const LOOKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(180)];
 
 /// What came of one attempt to make a link.
 #[derive(Debug)]

@@ -79,6 +79,8 @@ struct Importer {
     write: Statement,
     claim: Statement,
     idempotency_key: Statement,
+    bury: Statement,
+    begin: Statement,
     note: Statement,
     noted: Statement,
 }
@@ -117,6 +119,12 @@ impl Importer {
                 "INSERT INTO idempotency_keys (key, request, id, made_at_ms) VALUES (?, ?, ?, ?) IF NOT EXISTS USING TTL ?",
             )
             .await?,
+            bury: prepare(
+                Kind::Write,
+                "INSERT INTO links (id, url, revision) VALUES (?, '', 1) USING TIMESTAMP 1",
+            )
+            .await?,
+            begin: prepare(Kind::Conditional, "INSERT INTO copies (id_space, source) VALUES (?, ?) IF NOT EXISTS").await?,
             // The time of a note is what it says, so that one which comes late is not believed.
             note: prepare(
                 Kind::Write,
@@ -145,6 +153,19 @@ impl ScyllaStore {
 }
 
 impl Destination<'_> {
+    /// Begins a copy of a source in this state, or goes on with it; `false` if another one was begun, or the same in another state.
+    pub async fn begin(&self, state: &str) -> Result<bool, StoreError> {
+        Ok(match self.conditional(&self.importer.begin, (self.id_space.0.as_slice(), state)).await? {
+            Conditional::Applied => true,
+            Conditional::Refused(held) => held.text("source") == Some(state),
+        })
+    }
+
+    /// Keeps in mind that there was a link, which was deleted.
+    pub async fn deleted(&self, id: LinkId) -> Result<(), StoreError> {
+        self.write(&self.importer.bury, (row::bigint(id),)).await
+    }
+
     /// Keeps a claim as it is; `false` if the block is somebody else's here.
     pub async fn claim(&self, claim: &ClaimRecord) -> Result<bool, StoreError> {
         let owner = claim.owner.map(|owner| owner.0);
@@ -152,7 +173,10 @@ impl Destination<'_> {
         Ok(match self.conditional(&self.importer.claim, values).await? {
             Conditional::Applied => true,
             // What was handed back may have been taken since the first attempt at this copy, from where it was free.
-            Conditional::Refused(held) => owner.is_none() || held.uuid("owner") == owner,
+            Conditional::Refused(held) => {
+                let is_used_no_less = held.bigint("first_unused") >= Some(claim.first_unused.cast_signed());
+                is_used_no_less && (owner.is_none() || held.uuid("owner") == owner)
+            }
         })
     }
 
@@ -197,9 +221,11 @@ impl Destination<'_> {
     /// How far an earlier attempt at this copy has come.
     pub async fn copied(&self) -> Result<Option<CopiedUpTo>, StoreError> {
         let rows = self.store.cql.rows(&self.importer.noted, (self.id_space.0.as_slice(),)).await.map_err(error)?;
-        let row: Option<(i64, i64)> =
+        let row: Option<(Option<i64>, Option<i64>)> =
             rows.maybe_first_row().map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        Ok(row.map(|(before_ms, links)| CopiedUpTo { before: Second(before_ms), links: links.cast_unsigned() }))
+        Ok(row.and_then(|(before_ms, links)| {
+            Some(CopiedUpTo { before: Second(before_ms?), links: links?.cast_unsigned() })
+        }))
     }
 
     /// Keeps how far this copy has come.

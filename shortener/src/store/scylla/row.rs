@@ -40,7 +40,7 @@ pub struct Row {
 impl Row {
     /// Whether there is no link: it is kept from coming into being, or was deleted.
     pub fn is_void(&self) -> bool {
-        self.url.is_none()
+        self.url.as_deref().is_none_or(str::is_empty)
     }
 
     /// Whether there was a link, which was deleted.
@@ -79,7 +79,7 @@ impl Row {
 
     /// The link; `None` for a void row.
     pub fn link(self) -> Result<Option<Link>, StoreError> {
-        let Some(url) = self.url else { return Ok(None) };
+        let Some(url) = self.url.filter(|url| !url.is_empty()) else { return Ok(None) };
         let missing = |column: &str| StoreError::Unreadable(format!("link {} has no {column}", self.id));
         let status = u16::try_from(self.redirect_status.unwrap_or_default()).unwrap_or_default();
         Ok(Some(Link {

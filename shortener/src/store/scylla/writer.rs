@@ -37,8 +37,8 @@ impl Writer {
                       updated_at_ms = :updated_at_ms, revision = :revision, attempt = :attempt \
                       WHERE id = :id IF revision = :base";
         let raise = "UPDATE links SET revision = ?, attempt = ? WHERE id = ? IF revision = ?";
-        let forestall = "INSERT INTO links (id, revision, attempt) VALUES (?, 0, ?) IF NOT EXISTS";
-        let bury = "UPDATE links SET domain = null, key = null, url = null, external_id = null, expires_at_ms = null, \
+        let forestall = "INSERT INTO links (id, url, revision, attempt) VALUES (?, '', 0, ?) IF NOT EXISTS";
+        let bury = "UPDATE links SET domain = null, key = null, url = '', external_id = null, expires_at_ms = null, \
                     expired_url = null, title = null, comments = null, archived = null, redirect_status = null, \
                     created_at_ms = null, updated_at_ms = null, listing_shard = null, idempotency_key = null, \
                     revision = ?, attempt = ? WHERE id = ? IF revision = ?";

@@ -78,8 +78,12 @@ impl Write for PutFirst {
         .bind(key.digest.0.to_vec())
         .bind(&key.name)
         .bind(key.created_at_ms)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-        Ok(put.rows_affected() == 1)
+        if put.rows_affected() == 1 {
+            return Ok(true);
+        }
+        let there = sqlx::query("SELECT 1 FROM api_keys WHERE id = ?").bind(key.id.as_bytes().to_vec());
+        Ok(there.fetch_optional(connection).await?.is_some())
     }
 }

@@ -59,6 +59,18 @@ impl SqliteStore {
         rows.map_err(read_error)?.iter().map(idempotency).collect()
     }
 
+    /// Differs after anything was made, changed or deleted here.
+    pub async fn state(&self) -> Result<String, StoreError> {
+        // Parts of large numbers, so that sums of many stay exact.
+        let sums = "SELECT count(*), ifnull(sum(revision), 0), ifnull(sum(id % 1000003), 0), \
+                    ifnull(sum(updated_at_ms % 86400000), 0), \
+                    (SELECT ifnull(sum(first_unused % 1000003), 0) FROM claims) FROM links";
+        let sums: (i64, i64, i64, i64, i64) =
+            sqlx::query_as(sums).fetch_one(&self.readers).await.map_err(read_error)?;
+        let (links, revisions, ids, times, claims) = sums;
+        Ok(format!("{links} {revisions} {ids} {times} {claims}"))
+    }
+
     /// A link chosen at random, more or less: the first one behind a random id. `None` where there are no links.
     pub async fn any_link(&self) -> Result<Option<Link>, StoreError> {
         let query = AssertSqlSafe(format!(
