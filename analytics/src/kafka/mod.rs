@@ -12,6 +12,7 @@ mod client;
 pub mod event;
 pub mod forwarder;
 mod partitioner;
+pub mod properties;
 pub mod stream;
 pub mod topic;
 mod url;
