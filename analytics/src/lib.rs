@@ -14,6 +14,8 @@ mod trouble;
 
 #[cfg(feature = "click-log")]
 pub mod click_log;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "consumer")]
@@ -34,6 +36,12 @@ pub mod local;
 mod nodes;
 #[cfg(feature = "consumer")]
 pub mod rollups;
+#[cfg(any(feature = "client", feature = "service"))]
+pub mod secret;
+#[cfg(feature = "service")]
+pub mod service;
+#[cfg(any(feature = "client", feature = "service"))]
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

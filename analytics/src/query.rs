@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which links' clicks are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Links {
     /// All clicks together, those of deleted links included.
@@ -17,6 +18,7 @@ pub enum Links {
 
 /// Which clicks count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Bots {
     /// People's clicks alone.
@@ -30,6 +32,7 @@ pub enum Bots {
 
 /// A dimension that clicks are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
     Continent,
@@ -66,7 +69,7 @@ pub const OTHER: &str = "(other)";
 
 /// What is asked of the clicks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Group {
     /// Their number.
     Count,
@@ -79,16 +82,21 @@ pub enum Group {
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Query {
     pub links: Links,
     /// Unix milliseconds, from and up to, on whole quarter-hours; anything else is widened to them.
+    #[cfg_attr(feature = "service", schema(value_type = crate::service::http::openapi::Span))]
     pub span_ms: Range<i64>,
     pub bots: Bots,
+    #[cfg_attr(feature = "service", schema(value_type = crate::service::http::openapi::GroupForm))]
     pub group: Group,
 }
 
 /// How many clicks, by how many visitors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 pub struct Counted {
     pub clicks: u64,
     /// Unique visitors, people alone, over the whole UTC days that the time asked for touches; exact while few, about 2%
@@ -99,6 +107,7 @@ pub struct Counted {
 
 /// An answer, in the shape of its [`Group`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Count(Counted),
@@ -109,6 +118,7 @@ pub enum Answer {
 
 /// All that was ever counted of a link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "service", derive(utoipa::ToSchema))]
 pub struct Totals {
     /// People's clicks.
     pub clicks: u64,

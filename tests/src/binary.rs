@@ -13,6 +13,9 @@ pub const SEPTET_BIN: &str = "SEPTET_BIN";
 /// Names the `septet-token-service` to test, in the same way.
 pub const TOKEN_SERVICE_BIN: &str = "SEPTET_TOKEN_SERVICE_BIN";
 
+/// Names the `septet-analytics` to test, in the same way.
+pub const ANALYTICS_BIN: &str = "SEPTET_ANALYTICS_BIN";
+
 /// Names the `septet-drawer` to test with, in the same way.
 pub const DRAWER_BIN: &str = "SEPTET_DRAWER_BIN";
 
@@ -32,6 +35,15 @@ pub fn septet() -> &'static Path {
 pub fn token_service() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| named_or_built(TOKEN_SERVICE_BIN, "septet-token-service", "septet-token-service"))
+}
+
+/// The path of the `septet-analytics` to test, as [`septet`].
+///
+/// # Panics
+/// When it cannot be built.
+pub fn analytics() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| named_or_built(ANALYTICS_BIN, "septet-analytics", "septet-analytics"))
 }
 
 /// The path of the `septet-drawer` of the tests, as [`septet`].

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how Septet is built: it sees the command line, two ports, two streams of text and an exit status.
 
+pub mod analytics_service;
 pub mod bench;
 pub mod binary;
 pub mod browser;

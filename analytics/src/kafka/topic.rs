@@ -52,6 +52,8 @@ pub enum Prepared {
 pub enum TopicError {
     #[error("there is no topic {topic:?} at {brokers}: `migrate` makes it")]
     Missing { topic: String, brokers: String },
+    #[error("a Kafka client cannot be set up, see --kafka-properties: {cause}")]
+    Setup { cause: KafkaError },
     #[error("Kafka at {brokers} does not answer: {cause}")]
     Unavailable { brokers: String, cause: KafkaError },
     #[error("the topic {topic:?} could not be made: {cause}")]
@@ -133,5 +135,8 @@ pub(super) fn partitions_by<C: rdkafka::ClientContext>(
 }
 
 fn unavailable(options: &KafkaOptions, cause: KafkaError) -> TopicError {
+    if let KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) = cause {
+        return TopicError::Setup { cause };
+    }
     TopicError::Unavailable { brokers: options.url.brokers.join(","), cause }
 }

@@ -1,0 +1,43 @@
+//! The rollups store, chosen by its URL: here and nowhere else.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::waiting::NotThere;
+use crate::{
+    cql::CqlOptions,
+    rollups::{Rollups, sqlite::SqliteRollups},
+};
+
+/// Which store, and how to reach it.
+#[derive(Debug, Clone)]
+pub enum RollupsSource {
+    /// A file, for one consumer alone. It is made where there is none, and migrates itself.
+    Sqlite(PathBuf),
+    Cql(CqlOptions),
+}
+
+/// Opens the store.
+pub async fn open(source: &RollupsSource) -> Result<Arc<dyn Rollups>, NotThere> {
+    match source {
+        RollupsSource::Sqlite(path) => match SqliteRollups::open(path).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) => Err(NotThere::Ever(error.into())),
+        },
+        RollupsSource::Cql(options) => Err(NotThere::Ever(no_cql(options))),
+    }
+}
+
+/// Makes the tables of the store, or brings them up to date; says what was done.
+pub async fn migrate(source: &RollupsSource, _replication_factor: u32) -> anyhow::Result<String> {
+    match source {
+        RollupsSource::Sqlite(path) => {
+            SqliteRollups::open(path).await?.close().await;
+            Ok(format!("{} is ready to be counted into", path.display()))
+        }
+        RollupsSource::Cql(options) => Err(no_cql(options)),
+    }
+}
+
+fn no_cql(options: &CqlOptions) -> anyhow::Error {
+    anyhow::anyhow!("--rollups: this build cannot count into {}; it has sqlite:FILE", options.url)
+}

@@ -1,0 +1,256 @@
+//! The analytics service as those who run it see it: it counts a topic, answers questions, stops and goes on; Kafka is away, the topic is not
+//! there, or another one.
+
+use std::{ops::Range, time::Duration};
+
+use analytics::{
+    click::LogId,
+    client::HttpQueries,
+    kafka::event::Event,
+    query::{Answer, Bots, Counted, Dimension, Group, Links, Queries, Query, Totals},
+};
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+};
+use reqwest::Method;
+use septet_tests::{
+    analytics_service::{self as services, Topic, click},
+    client::{Client, send},
+    engines::{
+        Engine,
+        kafka::{self, Kafka},
+    },
+    process::Launch,
+    wait,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Clicks are counted within this time, after a group of consumers has changed as well: a consumer that was killed is missed after ten
+/// seconds.
+const COUNTED_WITHIN: Duration = Duration::from_secs(25);
+
+/// The beginning of 2026-03-28 in UTC.
+const DAY_MS: i64 = 20_540 * 86_400_000;
+const DAY: Range<i64> = DAY_MS..DAY_MS + 86_400_000;
+
+/// What a service says while Kafka is away.
+const WAITING: &str = "it does not answer; waiting for it";
+
+/// A topic of a test's own on the shared Kafka, and what services that count it are started with.
+fn prepared() -> (Topic, TempDir, Launch) {
+    let topic = Topic::new(kafka::shared());
+    let directory = tempfile::tempdir().expect("a directory for temporary files");
+    let launch = services::launch(&topic, directory.path());
+    services::migrate(&launch);
+    (topic, directory, launch)
+}
+
+/// Clicks of one log on links 0 to 9 in turn.
+fn clicks(log: u64, offsets: Range<u64>) -> Vec<Event> {
+    offsets.map(|offset| click(log, offset, offset % 10, DAY_MS + offset as i64)).collect()
+}
+
+async fn count(queries: &HttpQueries, links: Links) -> Counted {
+    let query = Query { links, span_ms: DAY, bots: Bots::Exclude, group: Group::Count };
+    match queries.answer(&query).await.expect("an answer") {
+        Answer::Count(counted) => counted,
+        other => panic!("a count was asked for: {other:?}"),
+    }
+}
+
+/// Waits until so many clicks are counted, no more.
+async fn counted(queries: &HttpQueries, clicks: u64) {
+    wait::until("all clicks counted", COUNTED_WITHIN, async || {
+        let found = count(queries, Links::All).await.clicks;
+        assert!(found <= clicks, "{found} of {clicks} clicks");
+        (found == clicks).then_some(())
+    })
+    .await;
+}
+
+/// Seen to fail when a partition began at its first record instead of behind what was counted, with the logs of the progress left out.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn clicks_of_a_topic_are_counted_once_and_asked_for() {
+    let (topic, _directory, launch) = prepared();
+    let again = launch.run_to_end("migrate");
+    assert!(again.stdout.iter().any(|line| line.ends_with("is there, with 4 partitions")), "{:?}", again.stdout);
+
+    let service = launch.start();
+    let queries = services::client(&[service.listen]);
+    topic.produce(&clicks(1, 1..1_001));
+    counted(&queries, 1_000).await;
+    // Again, as a forwarder does that has not heard of the acknowledgements.
+    topic.produce(&clicks(1, 501..1_001));
+    topic.produce(&clicks(2, 1..101));
+    counted(&queries, 1_100).await;
+    assert_eq!(count(&queries, Links::One(3)).await.clicks, 110);
+    let values = Group::Values { dimension: Dimension::Country, limit: 5 };
+    let query = Query { links: Links::One(3), span_ms: DAY, bots: Bots::Exclude, group: values };
+    assert_eq!(queries.answer(&query).await.unwrap(), Answer::Values(vec![("DE".to_owned(), 110)]));
+    let totals = Totals { clicks: 110, bots: 0, last_ms: Some(DAY_MS + 1_000) };
+    assert_eq!(queries.totals(&[99, 0]).await.unwrap(), [Totals::default(), totals]);
+    assert_eq!(queries.first_click_ms(&Links::All).await.unwrap(), Some(DAY_MS));
+    service.stop();
+
+    // What it had counted, it told Kafka before it left.
+    assert_eq!(committed(&topic), 1_600);
+    topic.produce(&[clicks(2, 101..201), vec![Event::LogEnded(LogId(1))]].concat());
+    let service = launch.start();
+    counted(&services::client(&[service.listen]), 1_200).await;
+    service.stop();
+}
+
+/// How many records of the topic its group has committed.
+fn committed(topic: &Topic) -> i64 {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &topic.bootstrap).set("group.id", format!("group-{}", topic.name));
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_range(&topic.name, 0, 3);
+    let committed = consumer.committed_offsets(partitions, Duration::from_secs(10)).expect("an answer");
+    let offsets = committed.elements().into_iter().map(|partition| match partition.offset() {
+        Offset::Offset(offset) => offset,
+        _ => 0,
+    });
+    offsets.sum()
+}
+
+/// Seen to fail when the secret was not asked for.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn nobody_is_answered_without_the_secret() {
+    let (_topic, _directory, launch) = prepared();
+    let service = launch.start();
+    let client = Client::new(service.listen, "no key");
+    let ask = |secret: &str| {
+        let request = client.plain(Method::POST, "/v1/first-click").json(&json!({ "links": "all" }));
+        send(request.bearer_auth(secret))
+    };
+    assert_eq!(ask("a-secret-for-tests-that-somebody-guesses").await.status, 401);
+    assert_eq!(ask(services::SECRET).await.ok(), json!({ "first_click_ms": null }));
+    assert_eq!(service.probe("/livez"), Some(200));
+    service.stop();
+}
+
+/// Seen to fail when a consumer kept a partition's rows in memory while another one counted it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn partitions_go_from_one_to_another_and_every_click_counts_once() {
+    let (topic, _directory, launch) = prepared();
+    let first = launch.start();
+    let queries = services::client(&[first.listen]);
+    topic.produce(&clicks(1, 1..1_001));
+    counted(&queries, 1_000).await;
+
+    let second = launch.start();
+    shared_out(&second).await;
+    topic.produce(&clicks(1, 1_001..2_001));
+    counted(&queries, 2_000).await;
+
+    first.kill();
+    topic.produce(&clicks(1, 2_001..3_001));
+    let queries = services::client(&[second.listen]);
+    counted(&queries, 3_000).await;
+
+    let third = launch.start();
+    shared_out(&third).await;
+    second.stop();
+    topic.produce(&clicks(1, 3_001..4_001));
+    let queries = services::client(&[third.listen]);
+    counted(&queries, 4_000).await;
+    assert_eq!(count(&queries, Links::One(7)).await.clicks, 400);
+    third.stop();
+}
+
+/// Waits until a service has two of the four partitions.
+async fn shared_out(service: &septet_tests::process::Running) {
+    wait::until("two partitions", COUNTED_WITHIN, async || {
+        (service.metric("septet_consumer_partitions").await == 2.0).then_some(())
+    })
+    .await;
+}
+
+/// Seen to fail when a topic that is not there was taken for a Kafka that is away.
+#[test]
+#[ignore = "needs Kafka: run by tests/run"]
+fn a_topic_that_is_not_there_ends_it_with_a_sentence() {
+    let topic = Topic::new(kafka::shared());
+    let directory = tempfile::tempdir().unwrap();
+    let ended = services::launch(&topic, directory.path()).run_to_end("serve");
+    let said = ended.stderr_text();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("there is no topic {:?}", topic.name)) && said.contains("`migrate`"), "{said}");
+}
+
+/// Seen to fail when a property that nobody knows was taken for a Kafka that is away.
+#[test]
+#[ignore = "needs Kafka: run by tests/run"]
+fn properties_are_handed_on() {
+    let topic = Topic::new(kafka::shared());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kafka.properties");
+    let launch = services::launch(&topic, directory.path()).flag("--kafka-properties", &file);
+    std::fs::write(&file, "ssl.truststore.location=/x\n").unwrap();
+    let ended = launch.run_to_end("migrate");
+    let said = ended.stderr_text();
+    assert!(!ended.status.success(), "{said}");
+    assert!(["--kafka-properties", "ssl.truststore.location"].iter().all(|word| said.contains(word)), "{said}");
+    std::fs::write(&file, "# nothing unusual\nsocket.keepalive.enable=true\n").unwrap();
+    services::migrate(&launch);
+}
+
+/// Seen to fail when Kafka was waited for before anything was served.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn a_kafka_that_is_away_is_waited_for() {
+    let mut kafka = Kafka::start();
+    let topic = Topic::new(&kafka.bootstrap());
+    let directory = tempfile::tempdir().unwrap();
+    let launch = services::launch(&topic, directory.path());
+    services::migrate(&launch);
+    kafka.stop();
+
+    let service = launch.clone().allow_log(WAITING).start();
+    let queries = services::client(&[service.listen]);
+    assert_eq!(count(&queries, Links::All).await.clicks, 0, "what was counted is answered");
+    kafka.start_again();
+    topic.produce(&clicks(1, 1..101));
+    counted(&queries, 100).await;
+    service.stop();
+
+    kafka.stop();
+    launch.allow_log(WAITING).start().stop();
+}
+
+/// Seen to fail when what was counted last was not looked up again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn a_topic_that_was_made_anew_is_refused() {
+    let (topic, _directory, launch) = prepared();
+    let service = launch.start();
+    topic.produce(&clicks(1, 1..101));
+    counted(&services::client(&[service.listen]), 100).await;
+    service.stop();
+
+    let mut config = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> =
+        config.set("bootstrap.servers", &topic.bootstrap).create().expect("an admin client");
+    let wait = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    admin.delete_topics(&[&topic.name], &wait).await.expect("an answer").remove(0).expect("deleted");
+    wait::until("the topic made anew", COUNTED_WITHIN, async || {
+        let launch = launch.clone();
+        let migrated = tokio::task::spawn_blocking(move || launch.run_to_end("migrate")).await.unwrap();
+        migrated.stdout.iter().any(|line| line.contains("is made")).then_some(())
+    })
+    .await;
+    topic.produce(&clicks(2, 1..301));
+    let ended = launch.run_to_end("serve");
+    let said = ended.stderr_text();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("the topic was made anew").count(), 1, "{said}");
+}
