@@ -173,7 +173,8 @@ impl Queries for Engine {
         };
         let rows = self.store.read(subject, day..=day, Part::Clicks).await?;
         let slots = rows.iter().flat_map(|(_, row)| row.clicks.iter());
-        Ok(slots.map(|slot| slot_start_ms(day, slot.index)).min())
+        // A day whose rows have ended is known as a day.
+        Ok(slots.map(|slot| slot_start_ms(day, slot.index)).min().or(Some(day.start_ms())))
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
 
 use actix_server::{Server, ServerHandle};
 use actix_web::web;
-use analytics::{engine::Engine, query::Queries};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
@@ -30,7 +29,6 @@ use crate::{
     drain::Drain,
     greeting, metrics,
     ops::{self, Ops},
-    queries::OnRuntime,
     redirect::{
         cache::{Cache, CacheSettings},
         front::ClickHeaders,
@@ -96,6 +94,7 @@ impl Starting {
     fn new(settings: Settings) -> anyhow::Result<Self> {
         let api_key = settings.api_key()?;
         let root = settings.root_target()?;
+        settings.check_clicks()?;
         let recorded = metrics::start().context("metrics cannot be recorded")?;
         let data_dir = DataDir::open(&settings.data_dir)?;
         let counting = CountingRuntime::start().context("threads cannot be started")?;
@@ -143,7 +142,7 @@ impl Application {
         let listener = listen("--listen", settings.listen)?;
         let listening = listener.local_addr()?;
 
-        let Backends { leases, store, rollups, codec } = &backends;
+        let Backends { leases, store, rollups, queries, codec } = &backends;
         let topics = settings.clicks.topics()?;
         let way = match (&settings.clicks.url, &topics) {
             (ClicksUrl::None, _) => None,
@@ -151,7 +150,7 @@ impl Application {
                 backends::topics::look(topics).await?;
                 Some(Way::Forward(topics.clicks.clone()))
             }
-            (_, None) => Some(Way::Count(Arc::clone(rollups))),
+            (_, None) => rollups.clone().map(Way::Count),
         };
         let clicks = match way {
             Some(way) => Some(Clicks::start(settings, data_dir.path(), way, counting.handle()).await?),
@@ -170,12 +169,10 @@ impl Application {
             }
             _ => (None, Changes::unheard(Arc::clone(&cache))),
         };
-        let engine = Arc::new(Engine::new(Arc::clone(rollups)));
-        let queries: Arc<dyn Queries> = Arc::new(OnRuntime { queries: engine, runtime: Handle::current() });
         let shortener = Shortener::new(Arc::clone(store), allocator.clone(), changes, settings.public_url.clone());
         let shared = Shared {
             readiness: ops.readiness.clone(),
-            api: web::Data::new(Api { shortener, queries, codec: Arc::clone(codec) }),
+            api: web::Data::new(Api { shortener, queries: Arc::clone(queries), codec: Arc::clone(codec) }),
             authenticator: web::Data::new(Authenticator::new(Arc::clone(store))),
             root: web::Data::new(RootTarget(starting.root.clone())),
             cache: Arc::clone(&cache),

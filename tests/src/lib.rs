@@ -20,5 +20,6 @@ pub mod process;
 pub mod raw;
 pub mod restartable;
 pub mod septet;
+pub mod system;
 pub mod token_service;
 pub mod wait;

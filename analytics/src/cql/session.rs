@@ -16,7 +16,11 @@ use scylla::{
     },
     response::query_result::QueryRowsResult,
     serialize::row::SerializeRow,
-    statement::{Consistency, SerialConsistency, batch::Batch, prepared::PreparedStatement},
+    statement::{
+        Consistency, SerialConsistency,
+        batch::{Batch, BatchType},
+        prepared::PreparedStatement,
+    },
 };
 
 use tokio::time::timeout;
@@ -144,6 +148,25 @@ impl Cql {
     ) -> Result<Conditional, CqlError> {
         let answer = self.ask(Box::pin(self.session.batch(batch, values))).await?;
         Conditional::read(&answer.into_rows_result().map_err(CqlError::unreadable)?)
+    }
+
+    /// Starts a batch of plain writes to one partition: they are one write there, and apply as a whole or not at all.
+    pub fn write_batch(&self, statements: impl IntoIterator<Item = Statement>) -> Batch {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        statements.into_iter().for_each(|statement| batch.append_statement(statement.0));
+        batch.set_execution_profile_handle(Some(self.profiles.of(Kind::Write).clone()));
+        batch.set_is_idempotent(true);
+        batch
+    }
+
+    /// Runs a [`write_batch`](Self::write_batch).
+    pub async fn write_all(
+        &self,
+        batch: &Batch,
+        values: impl scylla::serialize::batch::BatchValues,
+    ) -> Result<(), CqlError> {
+        self.ask(Box::pin(self.session.batch(batch, values))).await?;
+        Ok(())
     }
 
     /// Every statement that is run goes through here, boxed: the driver's futures are so large that the stack of a worker thread is too

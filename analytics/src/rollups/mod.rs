@@ -9,10 +9,14 @@ use crate::{
     stream::{Progress, Source},
 };
 
+#[cfg(feature = "cql-rollups")]
+pub mod cql;
 pub mod row;
 pub mod slots;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "cql-rollups", feature = "sqlite"))]
+mod stored;
 pub mod values;
 pub mod visitors;
 
@@ -106,7 +110,8 @@ pub trait Rollups: Send + Sync + 'static {
     /// Writes the rows, then the progress; entries of logs that are not in `progress` any more are deleted.
     async fn commit(&self, source: &Source, changes: &Changes, progress: &Progress) -> Result<(), RollupsError>;
 
-    /// For questions: the rows of all sources, any order, each with at least `part` filled in.
+    /// For questions: the rows of all sources, any order, each with at least `part` filled in. A store may need a read for each day, whether
+    /// it has a row or not: whoever asks keeps to days that may have some, and to few at a time.
     async fn read(
         &self,
         subject: Subject,
@@ -117,7 +122,7 @@ pub trait Rollups: Send + Sync + 'static {
     /// For questions: totals over all sources, in the order of `subjects`.
     async fn totals(&self, subjects: &[Subject]) -> Result<Vec<Totals>, RollupsError>;
 
-    /// The first day that has a row of this subject.
+    /// The first day of this subject: of a click that was ever counted. Its row may have ended.
     async fn first_day(&self, subject: Subject) -> Result<Option<Day>, RollupsError>;
 
     /// Ends what was begun, and closes the store: afterwards everything is [`RollupsError::Unavailable`], closing again excepted.

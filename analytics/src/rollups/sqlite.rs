@@ -7,8 +7,11 @@ use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
 
 use crate::{
     click::LogId,
-    query::{Dimension, Totals},
-    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow, row::DecodeError},
+    query::Totals,
+    rollups::{
+        Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow,
+        stored::{column, subject_number},
+    },
     stream::{Progress, Source},
 };
 
@@ -34,50 +37,6 @@ impl SqliteRollups {
     pub async fn open(path: &Path) -> Result<SqliteRollups, OpenError> {
         let (writer, readers) = open::pools(path).await?;
         Ok(SqliteRollups { writer, readers })
-    }
-}
-
-/// The column of a part.
-fn column(part: Part) -> &'static str {
-    match part {
-        Part::Clicks => "clicks",
-        Part::Visitors => "visitors",
-        Part::Values(dimension) => match dimension {
-            Dimension::Continent => "continent",
-            Dimension::Country => "country",
-            Dimension::Region => "region",
-            Dimension::City => "city",
-            Dimension::Device => "device",
-            Dimension::Browser => "browser",
-            Dimension::Os => "os",
-            Dimension::Referer => "referer",
-            Dimension::Link => "link",
-        },
-    }
-}
-
-/// How a subject is stored. Ids of links lie below 62^7, so none is mistaken for [`Subject::All`].
-fn subject_to_sql(subject: Subject) -> i64 {
-    match subject {
-        Subject::All => -1,
-        Subject::Link(id) => id as i64,
-    }
-}
-
-/// A number that is stored as it is and compared there: a sequence number, an offset or a count.
-fn to_sql(number: u64) -> Result<i64, RollupsError> {
-    i64::try_from(number).map_err(RollupsError::of)
-}
-
-impl RollupsError {
-    fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        RollupsError::Unavailable(error.into())
-    }
-}
-
-impl From<DecodeError> for RollupsError {
-    fn from(error: DecodeError) -> Self {
-        RollupsError::Unreadable(error.into())
     }
 }
 
@@ -116,12 +75,12 @@ impl Rollups for SqliteRollups {
 
     async fn days(&self, source: &Source, keys: &[(Subject, Day)]) -> Result<Vec<DayRow>, RollupsError> {
         let mut rows = vec![DayRow::default(); keys.len()];
-        let keys: Vec<_> = keys.iter().map(|(subject, day)| (subject_to_sql(*subject), day.0)).collect();
+        let keys: Vec<_> = keys.iter().map(|(subject, day)| (subject_number(*subject), day.0)).collect();
         let found = sqlx::query(
             "SELECT k.key AS place, d.* FROM json_each(?) AS k CROSS JOIN days AS d
              ON d.subject = k.value ->> 0 AND d.day = k.value ->> 1 AND d.source = ?",
         )
-        .bind(serde_json::to_string(&keys).map_err(RollupsError::of)?)
+        .bind(serde_json::to_string(&keys).map_err(RollupsError::unavailable)?)
         .bind(&source.0)
         .fetch_all(&self.writer)
         .await?;
@@ -162,7 +121,7 @@ impl Rollups for SqliteRollups {
         let found = sqlx::query(AssertSqlSafe(format!(
             "SELECT day, watermark, {column} FROM days WHERE subject = ? AND day BETWEEN ? AND ?"
         )))
-        .bind(subject_to_sql(subject))
+        .bind(subject_number(subject))
         .bind(days.start().0)
         .bind(days.end().0)
         .fetch_all(&self.readers)
@@ -187,7 +146,7 @@ impl Rollups for SqliteRollups {
 
     async fn first_day(&self, subject: Subject) -> Result<Option<Day>, RollupsError> {
         let day: Option<i32> = sqlx::query_scalar("SELECT min(day) FROM days WHERE subject = ?")
-            .bind(subject_to_sql(subject))
+            .bind(subject_number(subject))
             .fetch_one(&self.readers)
             .await?;
         Ok(day.map(Day))
@@ -201,8 +160,8 @@ impl Rollups for SqliteRollups {
 }
 
 fn subjects_json(subjects: &[Subject]) -> Result<String, RollupsError> {
-    let subjects: Vec<_> = subjects.iter().map(|subject| subject_to_sql(*subject)).collect();
-    serde_json::to_string(&subjects).map_err(RollupsError::of)
+    let subjects: Vec<_> = subjects.iter().map(|subject| subject_number(*subject)).collect();
+    serde_json::to_string(&subjects).map_err(RollupsError::unavailable)
 }
 
 #[cfg(test)]

@@ -4,8 +4,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::waiting::NotThere;
 use crate::{
-    cql::CqlOptions,
-    rollups::{Rollups, sqlite::SqliteRollups},
+    cql::{self, CqlOptions},
+    rollups::{
+        Rollups,
+        cql::{CqlRollups, Retention},
+        sqlite::SqliteRollups,
+    },
 };
 
 /// Which store, and how to reach it.
@@ -13,7 +17,7 @@ use crate::{
 pub enum RollupsSource {
     /// A file, for one consumer alone. It is made where there is none, and migrates itself.
     Sqlite(PathBuf),
-    Cql(CqlOptions),
+    Cql(CqlOptions, Retention),
 }
 
 /// Opens the store.
@@ -23,21 +27,26 @@ pub async fn open(source: &RollupsSource) -> Result<Arc<dyn Rollups>, NotThere> 
             Ok(store) => Ok(Arc::new(store)),
             Err(error) => Err(NotThere::Ever(error.into())),
         },
-        RollupsSource::Cql(options) => Err(NotThere::Ever(no_cql(options))),
+        RollupsSource::Cql(options, retention) => match CqlRollups::open(options, *retention).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) if error.is_transient() => Err(NotThere::Yet(error.into())),
+            Err(error) => Err(NotThere::Ever(error.into())),
+        },
     }
 }
 
 /// Makes the tables of the store, or brings them up to date; says what was done.
-pub async fn migrate(source: &RollupsSource, _replication_factor: u32) -> anyhow::Result<String> {
+pub async fn migrate(source: &RollupsSource, replication_factor: u32) -> anyhow::Result<String> {
     match source {
         RollupsSource::Sqlite(path) => {
             SqliteRollups::open(path).await?.close().await;
             Ok(format!("{} is ready to be counted into", path.display()))
         }
-        RollupsSource::Cql(options) => Err(no_cql(options)),
+        RollupsSource::Cql(options, retention) => {
+            let migrated = crate::rollups::cql::migrate(options, replication_factor).await?;
+            let store = CqlRollups::open(options, *retention).await?;
+            let durability = cql::durability(store.cql()).await?;
+            Ok(format!("{migrated}\n{durability}"))
+        }
     }
-}
-
-fn no_cql(options: &CqlOptions) -> anyhow::Error {
-    anyhow::anyhow!("--rollups: this build cannot count into {}; it has sqlite:FILE", options.url)
 }

@@ -2,18 +2,26 @@
 
 use std::{path::Path, sync::Arc};
 
-use analytics::rollups::{Rollups, sqlite::SqliteRollups};
+use analytics::{
+    client::HttpQueries,
+    engine::Engine,
+    query::Queries,
+    rollups::{Rollups, sqlite::SqliteRollups},
+};
+use anyhow::Context;
 use token_service::{
     Fingerprint, IdSpace, Leases,
     client::{ClientOptions, HttpLeases},
     sqlite::{SqliteLeases, SqliteOptions},
 };
+use tokio::runtime::Handle;
 
 use crate::{
     code::Codec,
     counting::CountingRuntime,
     id_space,
-    settings::{LeasesUrl, Settings},
+    queries::OnRuntime,
+    settings::{AnalyticsSettings, AnalyticsUrl, LeasesUrl, Settings},
     store::Store,
 };
 
@@ -29,7 +37,9 @@ const ANALYTICS: &str = "analytics.db";
 pub struct Backends {
     pub leases: Arc<dyn Leases>,
     pub store: Arc<dyn Store>,
-    pub rollups: Arc<dyn Rollups>,
+    /// Where this process counts, if it does.
+    pub rollups: Option<Arc<dyn Rollups>>,
+    pub queries: Arc<dyn Queries>,
     pub codec: Arc<Codec>,
 }
 
@@ -40,18 +50,18 @@ impl Backends {
         let pinned = store.id_space().await?.as_ref().map(IdSpace::fingerprint);
         let leases = open_leases(settings, data_dir, pinned).await?;
         let id_space = id_space::settle(&*store, &*leases).await?;
-        // On the counting runtime, so that the thread which writes is one of it.
-        let analytics = settings.analytics.path(data_dir, ANALYTICS);
-        let rollups = counting.handle().spawn(async move { SqliteRollups::open(&analytics).await }).await??;
+        let (rollups, queries) = open_analytics(&settings.analytics, data_dir, counting).await?;
         let codec = Arc::new(Codec::new(&id_space));
-        Ok(Backends { leases, store, rollups: Arc::new(rollups), codec })
+        Ok(Backends { leases, store, rollups, queries, codec })
     }
 
     /// Ends what was begun, so that each store is whole without its log.
     pub async fn close(&self) -> anyhow::Result<()> {
         self.leases.close().await;
         self.store.close().await;
-        self.rollups.close().await;
+        if let Some(rollups) = &self.rollups {
+            rollups.close().await;
+        }
         Ok(())
     }
 }
@@ -63,8 +73,32 @@ pub async fn migrate(settings: &Settings, data_dir: &Path) -> anyhow::Result<()>
     if let LeasesUrl::Sqlite(_) = &settings.leases {
         open_leases(settings, data_dir, None).await?.close().await;
     }
-    SqliteRollups::open(&settings.analytics.path(data_dir, ANALYTICS)).await?.close().await;
+    if let AnalyticsUrl::Sqlite(url) = &settings.analytics.url {
+        SqliteRollups::open(&url.path(data_dir, ANALYTICS)).await?.close().await;
+    }
     Ok(())
+}
+
+/// Where clicks are counted, if it is here, and who answers questions about them.
+async fn open_analytics(
+    settings: &AnalyticsSettings,
+    data_dir: &Path,
+    counting: &CountingRuntime,
+) -> anyhow::Result<(Option<Arc<dyn Rollups>>, Arc<dyn Queries>)> {
+    match &settings.url {
+        AnalyticsUrl::Sqlite(url) => {
+            let file = url.path(data_dir, ANALYTICS);
+            // On the counting runtime, so that the thread which writes is one of it.
+            let rollups = counting.handle().spawn(async move { SqliteRollups::open(&file).await }).await??;
+            let rollups: Arc<dyn Rollups> = Arc::new(rollups);
+            let engine = Arc::new(Engine::new(Arc::clone(&rollups)));
+            Ok((Some(rollups), Arc::new(OnRuntime { queries: engine, runtime: Handle::current() })))
+        }
+        AnalyticsUrl::Service(_) => {
+            let options = settings.service()?.context("there are URLs of analytics services")?;
+            Ok((None, Arc::new(HttpQueries::new(options)?)))
+        }
+    }
 }
 
 async fn open_leases(

@@ -1,5 +1,6 @@
 //! Settings: a flag and an environment variable of one name for each, read once, checked before anything starts.
 
+mod analytics;
 mod clicks;
 mod links;
 #[cfg(test)]
@@ -8,16 +9,17 @@ mod urls;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use actix_http::header::HeaderName;
-use analytics::{
+use ::analytics::{
     cql::CqlUrl,
     kafka::{KafkaUrlError, properties::PropertiesError},
 };
+use actix_http::header::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use token_service::secret::{Secret, SecretError};
 
 pub use self::{
+    analytics::{AnalyticsSettings, AnalyticsUrl},
     clicks::{ClicksSettings, Topics},
     links::LinksSettings,
     urls::{ClicksUrl, LeasesUrl, LinksUrl, SqliteUrl},
@@ -113,9 +115,8 @@ pub struct Settings {
     #[command(flatten)]
     pub clicks: ClicksSettings,
 
-    /// Where clicks are counted and asked for: `sqlite:` or `sqlite:FILE`
-    #[arg(long, env = "SEPTET_ANALYTICS", default_value = "sqlite:", value_name = "URL", global = true)]
-    pub analytics: SqliteUrl,
+    #[command(flatten)]
+    pub analytics: AnalyticsSettings,
 
     /// An API key to accept, of 24 characters or more; without one, the first start makes one and prints it once
     #[arg(long, env = "SEPTET_API_KEY", hide_env_values = true, value_name = "KEY", global = true)]
@@ -232,6 +233,10 @@ pub enum SettingError {
     TokenServiceSecretFile(SecretError),
     #[error("--root-url {0}")]
     RootUrl(String),
+    #[error("--analytics-secret {0}")]
+    AnalyticsSecret(::analytics::secret::SecretError),
+    #[error("--analytics-secret-file: {0}")]
+    AnalyticsSecretFile(::analytics::secret::SecretError),
     #[error("--kafka-properties {0}")]
     KafkaProperties(PropertiesError),
     #[error("--changes-topic {0}")]
@@ -255,8 +260,18 @@ pub enum SettingError {
 impl Settings {
     /// Whether anything of this instance but clicks is kept in the data directory.
     pub fn keeps_databases(&self) -> bool {
-        let (links, leases) = (&self.links.url, &self.leases);
-        matches!(links, LinksUrl::Sqlite(_)) || matches!(leases, LeasesUrl::Sqlite(_))
+        matches!(self.links.url, LinksUrl::Sqlite(_))
+            || matches!(self.leases, LeasesUrl::Sqlite(_))
+            || matches!(self.analytics.url, AnalyticsUrl::Sqlite(_))
+    }
+
+    /// Whether clicks are counted where they are asked for.
+    pub fn check_clicks(&self) -> Result<(), SettingError> {
+        match (&self.clicks.url, &self.analytics.url) {
+            (ClicksUrl::Kafka(_), AnalyticsUrl::Sqlite(_)) => Err(SettingError::NobodyToAsk),
+            (ClicksUrl::Local, AnalyticsUrl::Service(_)) => Err(SettingError::NothingToCount),
+            _ => Ok(()),
+        }
     }
 
     /// Whether other instances, who write to the same link store, tell what they change.

@@ -117,7 +117,7 @@ impl FromStr for ClicksUrl {
     }
 }
 
-fn unknown_scheme(url: &str, known: &[&str]) -> String {
+pub(super) fn unknown_scheme(url: &str, known: &[&str]) -> String {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     format!("this build has no backend for {scheme:?}; it has {}", known.join(" and "))
 }

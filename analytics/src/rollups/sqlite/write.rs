@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, query::Query, sqlite::SqliteArguments};
 
 use crate::{
-    rollups::{Changes, Day, DayRow, Part, RollupsError, Subject, TotalRow},
+    rollups::{
+        Changes, Day, DayRow, Part, RollupsError, Subject, TotalRow,
+        stored::{column, number, subject_number},
+    },
     stream::{Progress, Source},
 };
-
-use super::{column, subject_to_sql, to_sql};
 
 /// Rows of one statement; what is left over is written by statements of one row.
 const ROWS_PER_STATEMENT: usize = 64;
@@ -49,9 +50,9 @@ pub(super) async fn commit(
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     // In the order of the keys, so that neighbours in the tree are written one after the other.
     let mut days: Vec<_> = changes.days.iter().collect();
-    days.sort_unstable_by_key(|(subject, day, _)| (subject_to_sql(*subject), *day));
+    days.sort_unstable_by_key(|(subject, day, _)| (subject_number(*subject), *day));
     let mut totals: Vec<_> = changes.totals.iter().collect();
-    totals.sort_unstable_by_key(|(subject, _)| subject_to_sql(*subject));
+    totals.sort_unstable_by_key(|(subject, _)| subject_number(*subject));
 
     in_statements(&mut transaction, &DAYS, &days, |statement, row| bind_day(statement, source, row)).await?;
     in_statements(&mut transaction, &TOTALS, &totals, |statement, row| bind_total(statement, source, row)).await?;
@@ -80,8 +81,8 @@ fn bind_day<'q>(
     source: &'q Source,
     (subject, day, row): &(Subject, Day, DayRow),
 ) -> Result<Statement<'q>, RollupsError> {
-    let watermark = to_sql(row.watermark)?;
-    let key = statement.bind(subject_to_sql(*subject)).bind(day.0).bind(&source.0).bind(watermark);
+    let watermark = number(row.watermark)?;
+    let key = statement.bind(subject_number(*subject)).bind(day.0).bind(&source.0).bind(watermark);
     Ok(Part::ALL.iter().fold(key, |statement, part| statement.bind(row.encode(*part))))
 }
 
@@ -90,8 +91,8 @@ fn bind_total<'q>(
     source: &'q Source,
     (subject, row): &(Subject, TotalRow),
 ) -> Result<Statement<'q>, RollupsError> {
-    let (watermark, clicks, bots) = (to_sql(row.watermark)?, to_sql(row.clicks)?, to_sql(row.bots)?);
-    let key = statement.bind(subject_to_sql(*subject)).bind(&source.0);
+    let (watermark, clicks, bots) = (number(row.watermark)?, number(row.clicks)?, number(row.bots)?);
+    let key = statement.bind(subject_number(*subject)).bind(&source.0);
     Ok(key.bind(watermark).bind(clicks).bind(bots).bind(row.last_ms).bind(row.first_day.map(|day| day.0)))
 }
 
@@ -105,15 +106,16 @@ async fn write_progress(
          ON CONFLICT DO UPDATE SET watermark = excluded.watermark WHERE excluded.watermark >= watermark",
     )
     .bind(&source.0)
-    .bind(to_sql(progress.watermark)?)
+    .bind(number(progress.watermark)?)
     .execute(&mut *connection)
     .await?;
     if moved.rows_affected() == 0 {
         // A late writer: what is stored knows more.
         return Ok(());
     }
-    let logs = progress.logs.iter().map(|(log, offset)| Ok((log.0 as i64, to_sql(*offset)?)));
-    let logs = serde_json::to_string(&logs.collect::<Result<Vec<_>, RollupsError>>()?).map_err(RollupsError::of)?;
+    let logs = progress.logs.iter().map(|(log, offset)| Ok((log.0 as i64, number(*offset)?)));
+    let logs =
+        serde_json::to_string(&logs.collect::<Result<Vec<_>, RollupsError>>()?).map_err(RollupsError::unavailable)?;
     sqlx::query(
         r#"INSERT INTO progress_logs (source, log, "offset")
            SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{Hidden, SettingError};
-use crate::{cql::CqlOptions, service::rollups::RollupsSource};
+use crate::{cql::CqlOptions, rollups::cql::Retention, service::rollups::RollupsSource};
 
 /// The least that a statement may be given, in milliseconds: a commit is a quorum of replicas.
 const TIMEOUT_MS_MIN: u64 = 50;
@@ -46,6 +46,23 @@ pub struct RollupsSettings {
     #[arg(default_value_t = 1_000, value_name = "MS", global = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX))]
     timeout_ms: u64,
+
+    /// How many days it is kept what was clicked when, and by whom but for visitors; totals are kept for ever [default: for ever]
+    #[arg(long, env = "SEPTET_DAYS_KEPT", value_name = "DAYS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=KEPT_DAYS_MAX))]
+    days_kept: Option<u32>,
+
+    /// How many days it is kept who visited, in sketches that tell no visitor: most of a quiet link's row [default: for ever]
+    #[arg(long, env = "SEPTET_VISITORS_DAYS_KEPT", value_name = "DAYS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=KEPT_DAYS_MAX))]
+    visitors_days_kept: Option<u32>,
+}
+
+/// The most days that rows can be given an end after: CQL's twenty years.
+const KEPT_DAYS_MAX: i64 = 7_300;
+
+fn days(days: Option<u32>) -> Option<Duration> {
+    days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
 }
 
 impl RollupsSettings {
@@ -56,13 +73,17 @@ impl RollupsSettings {
             Some(("sqlite", path)) if !path.is_empty() => {
                 Ok(RollupsSource::Sqlite(path.strip_prefix("//").unwrap_or(path).into()))
             }
-            Some(("scylla", _)) => Ok(RollupsSource::Cql(CqlOptions {
-                url: url.trim().parse()?,
-                password: self.password()?,
-                tls_ca: self.tls_ca.clone(),
-                datacenter: self.datacenter.clone(),
-                request_timeout: Duration::from_millis(self.timeout_ms),
-            })),
+            Some(("scylla", _)) => {
+                let options = CqlOptions {
+                    url: url.trim().parse()?,
+                    password: self.password()?,
+                    tls_ca: self.tls_ca.clone(),
+                    datacenter: self.datacenter.clone(),
+                    request_timeout: Duration::from_millis(self.timeout_ms),
+                };
+                let retention = Retention { days: days(self.days_kept), visitors: days(self.visitors_days_kept) };
+                Ok(RollupsSource::Cql(options, retention))
+            }
             _ => Err(SettingError::UnknownRollups),
         }
     }

@@ -90,7 +90,7 @@ fn backends_are_named_by_their_urls() {
         ["--rollups-timeout-ms", "300"],
         ["--rollups-tls-ca", "ca.pem"],
     ];
-    let RollupsSource::Cql(options) = rollups("scylla://me@a,b:1/clicks", &more.concat()) else {
+    let RollupsSource::Cql(options, _) = rollups("scylla://me@a,b:1/clicks", &more.concat()) else {
         panic!("a keyspace was named")
     };
     assert_eq!(

@@ -1,0 +1,30 @@
+//! Rollups in a real Cassandra: the suites of every implementation, and what only a cluster can do.
+
+mod columns;
+mod counting;
+mod cut_off;
+mod keyspace;
+mod open;
+mod retention;
+mod zombies;
+
+mod suites {
+    use analytics::conformance;
+
+    use crate::keyspace::Keyspace;
+
+    /// Seen to fail when rows were written without their watermark as timestamp, when a progress with fewer logs did not win, when one partition
+    /// of several was read, and when a read took the day's row of one source.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs Cassandra: run by tests/run"]
+    async fn conforms_as_rollups() {
+        conformance::rollups::suite(&mut Keyspace::new().await).await;
+    }
+
+    /// Seen to fail when bots' clicks were left out of a row.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs Cassandra: run by tests/run"]
+    async fn conforms_as_queries() {
+        conformance::queries::suite(&mut Keyspace::new().await).await;
+    }
+}

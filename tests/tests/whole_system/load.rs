@@ -1,0 +1,169 @@
+//! People who make links and open them, wherever an instance answers.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use reqwest::{Method, header::USER_AGENT};
+use septet_tests::{
+    client::{Client, Link, try_send},
+    septet::API_KEY,
+};
+use serde_json::json;
+use tokio::{task::JoinSet, time::sleep};
+
+/// Links that are opened: enough for every partition to have some.
+const LINKS: usize = 48;
+const CREATORS: u64 = 2;
+const CLICKERS: u64 = 6;
+/// Between two requests of one person, so that the machine has time for the rest.
+const PAUSE: Duration = Duration::from_millis(4);
+/// After a refusal.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+
+/// What browsers say they are; each link's clicks are counted by it as well.
+const AGENTS: [(&str, &str); 2] = [
+    ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox"),
+    (
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15",
+        "Safari",
+    ),
+];
+
+/// Clicks of one link, by browser.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Clicks {
+    /// Answered with a redirect.
+    pub answered: [u64; AGENTS.len()],
+    /// Sent, perhaps, and not answered: each may be counted, or not.
+    pub unanswered: [u64; AGENTS.len()],
+}
+
+/// What was sent and what was answered.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Where each key that was answered leads.
+    pub urls: HashMap<String, String>,
+    /// The links that are opened.
+    pub targets: Vec<(Link, Clicks)>,
+    pub redirects_refused: u64,
+    pub creates_refused: u64,
+}
+
+/// Load that goes on until it is stopped.
+pub struct Load {
+    pub ledger: Arc<Mutex<Ledger>>,
+    stop: Arc<AtomicBool>,
+    people: JoinSet<()>,
+}
+
+impl Load {
+    /// Makes the links that are opened, and begins.
+    pub async fn start(instances: &[SocketAddr]) -> Self {
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let client = Client::new(instances[0], API_KEY);
+        for n in 0..LINKS {
+            let link = client.link_to(&format!("https://example.com/target/{n}")).await;
+            let mut ledger = ledger.lock();
+            ledger.urls.insert(link.key.clone(), link.url.clone());
+            ledger.targets.push((link, Clicks::default()));
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut people = JoinSet::new();
+        for n in 0..CREATORS {
+            people.spawn(create(clients(instances), Arc::clone(&ledger), Arc::clone(&stop), n));
+        }
+        for n in 0..CLICKERS {
+            people.spawn(click(clients(instances), Arc::clone(&ledger), Arc::clone(&stop), n));
+        }
+        Load { ledger, stop, people }
+    }
+
+    /// Ends, and tells what there was.
+    pub async fn stop(mut self) -> Ledger {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.people.join_next().await {
+            ended.expect("no answer was wrong");
+        }
+        std::mem::take(&mut *self.ledger.lock())
+    }
+}
+
+fn clients(instances: &[SocketAddr]) -> Vec<Client> {
+    instances.iter().map(|instance| Client::new(*instance, API_KEY)).collect()
+}
+
+async fn create(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>, seed: u64) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let url = format!("https://example.com/{seed}/{n}");
+        let client = clients.choose(&mut random).expect("there are instances");
+        match try_send(client.api(Method::POST, "/links").json(&json!({ "url": url }))).await {
+            Ok(answer) if answer.status == 200 => {
+                let link = answer.link();
+                let before = ledger.lock().urls.insert(link.key.clone(), url);
+                assert!(before.is_none(), "the key {} was answered twice", link.key);
+                sleep(PAUSE).await;
+            }
+            Ok(answer) => {
+                assert_eq!(answer.status, 503, "{answer:?}");
+                ledger.lock().creates_refused += 1;
+                sleep(REFUSED_PAUSE).await;
+            }
+            Err(_) => sleep(REFUSED_PAUSE).await,
+        }
+    }
+}
+
+async fn click(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>, seed: u64) {
+    let mut random = SmallRng::seed_from_u64(1_000 + seed);
+    while !stop.load(Ordering::Relaxed) {
+        // A few are opened often.
+        let target = (random.random::<f64>().powi(3) * LINKS as f64) as usize;
+        let agent = random.random_range(0..AGENTS.len());
+        let (key, url) = {
+            let ledger = ledger.lock();
+            let link = &ledger.targets[target].0;
+            (link.key.clone(), link.url.clone())
+        };
+        let client = clients.choose(&mut random).expect("there are instances");
+        let request = client.plain(Method::GET, &format!("/{key}")).header(USER_AGENT, AGENTS[agent].0);
+        let opened = try_send(request).await;
+        let mut pause = PAUSE;
+        {
+            let mut ledger = ledger.lock();
+            match opened {
+                Ok(answer) if answer.status == 302 => {
+                    assert_eq!(answer.header("location"), Some(url.as_str()));
+                    ledger.targets[target].1.answered[agent] += 1;
+                }
+                Ok(answer) => {
+                    assert_eq!(answer.status, 503, "a link that is there: {answer:?}");
+                    ledger.redirects_refused += 1;
+                    pause = REFUSED_PAUSE;
+                }
+                Err(_) => {
+                    ledger.targets[target].1.unanswered[agent] += 1;
+                    pause = REFUSED_PAUSE;
+                }
+            }
+        }
+        sleep(pause).await;
+    }
+}
+
+/// The names of the browsers.
+pub fn browsers() -> [&'static str; AGENTS.len()] {
+    AGENTS.map(|(_, name)| name)
+}

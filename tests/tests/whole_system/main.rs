@@ -1,0 +1,4 @@
+//! The whole system, and everything of it killed while links are made and opened.
+
+mod kills;
+mod load;
