@@ -76,7 +76,7 @@ impl System {
             place
         };
         say("preparing tables and topics");
-        let tokens = |number| token_service::launch(&mariadb.url(), &place("tokens", number));
+        let tokens = |number| token_service::launch(&mariadb.url(), &place("tokens", number)).allow_log("");
         let tokens: Vec<_> = (0..EACH).map(|number| Restartable::new(tokens(number))).collect();
         let addresses = |services: &[Restartable]| services.iter().map(Restartable::address).collect::<Vec<_>>();
         let keyspace = format!("scylla://{}/{KEYSPACE}", cassandra.contact_point());
@@ -182,6 +182,8 @@ fn counting(keyspace: &str, topic: &str, directory: &Path) -> Launch {
         .flag("--rollups", keyspace)
         .flag("--replication-factor", "1")
         .flag("--partitions", PARTITIONS.to_string())
+        // What it needs is killed under it.
+        .allow_log("")
         .env("SEPTET_ANALYTICS_SECRET", analytics_service::SECRET)
 }
 
@@ -196,6 +198,7 @@ fn shortening(urls: &Urls<'_>, directory: &Path) -> Launch {
         .flag("--replication-factor", "1")
         .flag("--partitions", PARTITIONS.to_string())
         .flag("--api-key", API_KEY)
+        .allow_log("")
         .env("SEPTET_TOKEN_SERVICE_SECRET", token_service::SECRET)
         .env("SEPTET_ANALYTICS_SECRET", analytics_service::SECRET)
 }

@@ -134,7 +134,7 @@ pub struct Settings {
     #[arg(
         long,
         env = "SEPTET_LOG",
-        default_value = "info,actix_server=warn,actix_http=off,scylla=warn,scylla::network::connection=error",
+        default_value = "info,actix_server=warn,actix_http=off,scylla=warn,scylla::network::connection=error,librdkafka=error",
         value_name = "FILTER",
         global = true
     )]
