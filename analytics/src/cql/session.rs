@@ -16,7 +16,11 @@ use scylla::{
     },
     response::query_result::QueryRowsResult,
     serialize::row::SerializeRow,
-    statement::{Consistency, SerialConsistency, batch::{Batch, BatchType}, prepared::PreparedStatement},
+    statement::{
+        Consistency, SerialConsistency,
+        batch::{Batch, BatchType},
+        prepared::PreparedStatement,
+    },
 };
 
 use tokio::time::timeout;

@@ -32,10 +32,7 @@ async fn consume(store: &Arc<CqlRollups>, source: &Source, clicks: &[Sequenced])
 
 /// Does something to each statement in turn, from the first to the last, until `fault` tells that there was no such statement. It is given a
 /// store, and another one.
-async fn at_each(
-    clicks: &[Sequenced],
-    fault: impl AsyncFn(&Arc<CqlRollups>, &Arc<CqlRollups>, &Source, u32) -> bool,
-) {
+async fn at_each(clicks: &[Sequenced], fault: impl AsyncFn(&Arc<CqlRollups>, &Arc<CqlRollups>, &Source, u32) -> bool) {
     let keyspace = Keyspace::new().await;
     let (store, other) = (keyspace.store().await, keyspace.store().await);
     for number in 1..STATEMENTS_MAX {

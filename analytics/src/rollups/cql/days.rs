@@ -98,7 +98,7 @@ impl Table {
     }
 }
 
-/// The watermark and some parts. There is no watermark where it has ended before other columns, which then nobody goes on counting in.
+/// The watermark and some parts. Where only visitors are left, there is no watermark any more.
 fn row(columns: &mut ColumnIterator, parts: &[Part]) -> Result<DayRow, RollupsError> {
     let watermark: Option<i64> = next(columns)?;
     let mut row = DayRow::at(watermark.unwrap_or_default().cast_unsigned());

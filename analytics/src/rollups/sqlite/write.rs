@@ -114,7 +114,8 @@ async fn write_progress(
         return Ok(());
     }
     let logs = progress.logs.iter().map(|(log, offset)| Ok((log.0 as i64, number(*offset)?)));
-    let logs = serde_json::to_string(&logs.collect::<Result<Vec<_>, RollupsError>>()?).map_err(RollupsError::unavailable)?;
+    let logs =
+        serde_json::to_string(&logs.collect::<Result<Vec<_>, RollupsError>>()?).map_err(RollupsError::unavailable)?;
     sqlx::query(
         r#"INSERT INTO progress_logs (source, log, "offset")
            SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2) WHERE true
