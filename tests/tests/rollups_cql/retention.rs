@@ -64,7 +64,7 @@ fn is_about(ttl: Option<i32>, kept: Option<i32>) -> bool {
 
 /// Visitors end with their days, or before them, or after them; counting goes on.
 ///
-/// Seen to fail when a row without its watermark could not be read, when the first day was that of a row, and when the first click was none.
+/// Seen to fail when a row without its watermark could not be read, and when there was no first click without the first day's row.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn what_has_ended_is_not_missed() {
