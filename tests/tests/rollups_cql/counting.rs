@@ -19,7 +19,7 @@ pub fn clicks(count: u64) -> Vec<Sequenced> {
         at_ms: (FIRST_DAY + sequence as i64 / 3 % 2) * DAY_MS + sequence as i64 % 90 * SLOT_MS,
         link: sequence % 2,
         visitor: (sequence % 11).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        bot: sequence % 5 == 0 || sequence.is_multiple_of(2) && sequence / 3 % 2 == 0,
+        bot: sequence.is_multiple_of(5) || sequence.is_multiple_of(2) && (sequence / 3).is_multiple_of(2),
         place: Place { country: if sequence.is_multiple_of(3) { "DE" } else { "FR" }.into(), ..Place::default() },
         browser: "Firefox".into(),
         os: "".into(),

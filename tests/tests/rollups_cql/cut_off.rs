@@ -72,7 +72,7 @@ async fn a_statement_that_gets_lost_is_repeated() {
     .await;
 }
 
-/// Seen to fail when a write added to what was there.
+/// Seen to fail when a write that came again counted again.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_statement_whose_answer_gets_lost_is_repeated_and_counts_once() {

@@ -13,15 +13,15 @@ mod suites {
 
     use crate::keyspace::Keyspace;
 
-    /// Seen to fail when rows were written without their watermark as timestamp, when a progress with fewer logs did not win, when one partition
-    /// of several was read, and when a read took the day's row of one source.
+    /// Seen to fail when totals had the time of day as timestamp, when a progress with fewer logs did not win, when one partition of several was
+    /// read, and when one row of a partition was.
     #[tokio::test(flavor = "multi_thread")]
     #[ignore = "needs Cassandra: run by tests/run"]
     async fn conforms_as_rollups() {
         conformance::rollups::suite(&mut Keyspace::new().await).await;
     }
 
-    /// Seen to fail when bots' clicks were left out of a row.
+    /// Seen to fail when one partition of several was read, and when one row of a partition was.
     #[tokio::test(flavor = "multi_thread")]
     #[ignore = "needs Cassandra: run by tests/run"]
     async fn conforms_as_queries() {

@@ -17,7 +17,9 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Seen to fail when no row had a time to live, when visitors had that of days, and when totals had one.
+/// The watermark lives as long as the clicks: where it ended before them, a replay would count them twice.
+///
+/// Seen to fail when no row had a time to live, when visitors had that of days, when the watermark had that of visitors, and when totals had one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn days_and_visitors_live_as_long_as_they_are_to_and_totals_for_ever() {
@@ -62,7 +64,7 @@ fn is_about(ttl: Option<i32>, kept: Option<i32>) -> bool {
 
 /// Visitors end with their days, or before them, or after them; counting goes on.
 ///
-/// Seen to fail when a row without its watermark could not be read, when the first day was that of a row, and when the first click was none.
+/// Seen to fail when a row without its watermark could not be read, and when there was no first click without the first day's row.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn what_has_ended_is_not_missed() {

@@ -44,7 +44,7 @@ struct Stores {
 /// The zombie's commit is cut off after any number of its statements, and its successor commits less than it, the same, or more. Whatever
 /// they left behind, whoever has the source next counts on from it; and each of the former ones writes all it has once more, long after.
 ///
-/// Seen to fail when rows had no timestamp of their own, or a fixed one, when the progress had none, and when watermarks were not read.
+/// Seen to fail when days, totals or the progress had the time of day as timestamp, and when watermarks were not read.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_zombies_writes_change_nothing_whenever_they_come() {

@@ -9,28 +9,22 @@ const IN_FLIGHT: &str = "septet_rollups_statements_in_flight";
 const IN_FLIGHT_MAX: &str = "septet_rollups_statements_in_flight_max";
 
 /// Room for some statements of one kind of work: of more, the others wait for their turn.
-#[derive(Debug)]
 pub(super) struct InFlight {
     room: Semaphore,
     max: u32,
-    shown: Shown,
+    /// Of several stores in one process, together.
+    shown: Gauge,
 }
 
-/// As a metric; of several stores in one process, together.
-struct Shown(Gauge);
-
-impl std::fmt::Debug for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Shown")
-    }
-}
+/// One that is under way.
+struct Shown<'a>(&'a Gauge);
 
 impl InFlight {
     pub fn new(work: &'static str, max: u32) -> Self {
         describe_gauge!(IN_FLIGHT, "Statements on rollups that are under way, by work.");
         describe_gauge!(IN_FLIGHT_MAX, "The same, at most; more of them wait.");
         gauge!(IN_FLIGHT_MAX, "work" => work).set(f64::from(max));
-        InFlight { room: Semaphore::new(max as usize), max, shown: Shown(gauge!(IN_FLIGHT, "work" => work)) }
+        InFlight { room: Semaphore::new(max as usize), max, shown: gauge!(IN_FLIGHT, "work" => work) }
     }
 
     /// Does `work`, which has one statement under way at a time, when there is room. Nothing of it is done before.
@@ -41,7 +35,7 @@ impl InFlight {
         let Ok(_room) = self.room.acquire().await else {
             return Err(RollupsError::unavailable("it is closed"));
         };
-        let _shown = self.shown.one();
+        let _shown = Shown::new(&self.shown);
         work.await
     }
 
@@ -53,16 +47,16 @@ impl InFlight {
     }
 }
 
-impl Shown {
-    fn one(&self) -> impl Drop {
-        struct One(Gauge);
-        impl Drop for One {
-            fn drop(&mut self) {
-                self.0.decrement(1.0);
-            }
-        }
-        self.0.increment(1.0);
-        One(self.0.clone())
+impl<'a> Shown<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.increment(1.0);
+        Shown(gauge)
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

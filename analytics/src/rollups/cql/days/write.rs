@@ -49,6 +49,8 @@ const ROW_BYTES_MAX: usize = (Dimension::ALL.len() - 1) * (VALUES_MAX + 1) * (2 
 // No row is too large to be written: it would take 300,000 clicks a second from one source on every single value.
 const _: () = assert!(ROW_BYTES_MAX < WRITE_BYTES_MAX);
 
+const WATERMARK: &str = "watermark";
+
 const BYTES_WRITTEN: &str = "septet_rollups_day_bytes_written_total";
 
 /// Writes rows.
@@ -63,7 +65,8 @@ enum How {
         row: Statement,
         ttl_s: i32,
     },
-    /// Visitors end at another time, which takes a statement of their own; both are one write.
+    /// Visitors end at another time, which takes a statement of their own; both are one write. The watermark ends with the clicks: where
+    /// only visitors are left, counting may begin anew, as who is added to them twice is in them once.
     Apart {
         both: Box<Batch>,
         ttls: Ttls,
@@ -73,8 +76,8 @@ enum How {
 /// A part's blob, or nothing to write.
 type Blob = MaybeUnset<Vec<u8>>;
 
-/// What the markers of a statement stand for, from the left.
-type Values<'a> = Vec<&'a (dyn SerializeValue + Sync)>;
+/// What a marker of a statement stands for.
+type Value<'a> = &'a (dyn SerializeValue + Sync);
 
 struct Key<'a> {
     subject: i64,
@@ -86,12 +89,14 @@ struct Key<'a> {
 impl Writer {
     pub async fn prepare(cql: &Arc<Cql>, ttls: Ttls) -> Result<Self, CqlError> {
         describe_counter!(BYTES_WRITTEN, "Bytes of days' rows written, keys and what is put around them not counted.");
-        let update = async |parts: &[Part]| cql.prepare(Kind::Write, &update(parts)).await;
+        let update = async |columns: &[&str]| cql.prepare(Kind::Write, &update(columns)).await;
         let how = if ttls.days_s == ttls.visitors_s {
-            How::Together { row: update(&Part::ALL).await?, ttl_s: ttls.days_s }
+            let columns: Vec<_> = [WATERMARK].into_iter().chain(Part::ALL.map(column)).collect();
+            How::Together { row: update(&columns).await?, ttl_s: ttls.days_s }
         } else {
-            let others: Vec<_> = Part::ALL.into_iter().filter(|part| *part != Part::Visitors).collect();
-            let both = cql.write_batch([update(&others).await?, update(&[Part::Visitors]).await?]);
+            let others = Part::ALL.into_iter().filter(|part| *part != Part::Visitors).map(column);
+            let others: Vec<_> = [WATERMARK].into_iter().chain(others).collect();
+            let both = cql.write_batch([update(&others).await?, update(&[column(Part::Visitors)]).await?]);
             How::Apart { both: Box::new(both), ttls }
         };
         Ok(Writer { cql: Arc::clone(cql), how, bytes_written: counter!(BYTES_WRITTEN) })
@@ -108,10 +113,14 @@ impl Writer {
         let key = Key { subject, bucket, day: day.0, source: &source.0 };
         match &self.how {
             How::Together { row, ttl_s } => {
-                self.cql.write(row, values(&watermark, ttl_s, blobs.iter(), &key)).await?;
+                let columns = [&watermark as Value].into_iter().chain(blobs.iter().map(|(_, blob)| blob as Value));
+                self.cql.write(row, values(&watermark, ttl_s, columns, &key)).await?;
             }
             How::Apart { both, ttls } => {
-                let (visitors, others): (Vec<_>, Vec<_>) = blobs.iter().partition(|(part, _)| *part == Part::Visitors);
+                let is_visitors = |(part, _): &&(Part, Blob)| *part == Part::Visitors;
+                let others = blobs.iter().filter(|blob| !is_visitors(blob)).map(|(_, blob)| blob as Value);
+                let others = [&watermark as Value].into_iter().chain(others);
+                let visitors = blobs.iter().filter(is_visitors).map(|(_, blob)| blob as Value);
                 let others = values(&watermark, &ttls.days_s, others, &key);
                 let visitors = values(&watermark, &ttls.visitors_s, visitors, &key);
                 self.cql.write_all(both, [others, visitors].as_slice()).await?;
@@ -122,27 +131,26 @@ impl Writer {
     }
 }
 
-/// Sets the watermark as well, so that it stands wherever a part does.
-fn update(parts: &[Part]) -> String {
-    let columns: Vec<_> = parts.iter().map(|part| format!("{} = ?", column(*part))).collect();
+/// Sets columns of a row. An `UPDATE`, so that there is a row as long as a column has a value.
+fn update(columns: &[&str]) -> String {
+    let columns: Vec<_> = columns.iter().map(|column| format!("{column} = ?")).collect();
     format!(
-        "UPDATE days USING TIMESTAMP ? AND TTL ? SET watermark = ?, {}
-         WHERE subject = ? AND bucket = ? AND day = ? AND source = ?",
+        "UPDATE days USING TIMESTAMP ? AND TTL ? SET {} WHERE subject = ? AND bucket = ? AND day = ? AND source = ?",
         columns.join(", ")
     )
 }
 
 /// What [`update`] needs.
 fn values<'a>(
-    watermark: &'a i64,
+    timestamp: &'a i64,
     ttl_s: &'a i32,
-    blobs: impl IntoIterator<Item = &'a (Part, Blob)>,
+    columns: impl IntoIterator<Item = Value<'a>>,
     key: &'a Key<'a>,
-) -> Values<'a> {
-    let mut values: Values = vec![watermark, ttl_s, watermark];
-    values.extend(blobs.into_iter().map(|(_, blob)| blob as &(dyn SerializeValue + Sync)));
+) -> Vec<Value<'a>> {
+    let mut values: Vec<Value> = vec![timestamp, ttl_s];
+    values.extend(columns);
     let Key { subject, bucket, day, source } = key;
-    let key: [&(dyn SerializeValue + Sync); 4] = [subject, bucket, day, source];
+    let key: [Value; 4] = [subject, bucket, day, source];
     values.extend(key);
     values
 }
