@@ -88,6 +88,18 @@ pub fn core_busy_s(core: usize) -> Result<f64> {
     Ok(busy as f64 / TICKS_PER_SECOND)
 }
 
+/// As [`core_busy_s`], of all cores together.
+///
+/// # Errors
+/// When the machine does not say.
+pub fn all_cores_busy_s() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let is_core =
+        |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let cores = stat.lines().filter(is_core).count();
+    (0..cores).map(core_busy_s).sum()
+}
+
 /// Bytes of memory that `pid` holds right now: all, and without what is mapped from files or shared.
 ///
 /// # Errors
@@ -142,5 +154,6 @@ mod tests {
         assert!(anonymous > 0 && anonymous <= all);
         assert!(core_busy_s(0).unwrap() > 0.0);
         assert!(core_busy_s(100_000).is_err());
+        assert!(all_cores_busy_s().unwrap() >= core_busy_s(0).unwrap());
     }
 }

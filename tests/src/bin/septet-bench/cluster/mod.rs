@@ -9,14 +9,18 @@ mod bare;
 mod node;
 mod table;
 
-use std::{collections::BTreeMap, process, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use septet_tests::{
     bench::{
-        cpu::{Spent, Usage},
+        cpu::{self, Spent, Usage},
         load::{self, Latency, Load, Outcome, Pace},
         pin,
         report::{Report, median},
@@ -108,6 +112,8 @@ struct Turn {
     client_cpu_us: f64,
     cassandra_cpu_us: f64,
     cassandra_cpu_us_by_thread: BTreeMap<String, f64>,
+    /// Cores that were busy with something else, interrupts included: where that is much, the turn says little.
+    others_cores: f64,
     /// Writes or reads of each table, as Cassandra counts them.
     statements: BTreeMap<String, f64>,
     /// Look-ups of the link store for each redirect, as septet counts them.
@@ -250,6 +256,7 @@ impl Bench {
             .map(|(table, count)| (table.clone(), each(count - before.statements.get(table).unwrap_or(&0.0))))
             .filter(|(_, count)| *count > 0.0)
             .collect();
+        let own_s = septet.cpu_s + client.cpu_s + cassandra.cpu_s;
         let is_miss = work == Work::Misses && side == Side::Septet;
         Ok(Turn {
             round,
@@ -264,6 +271,7 @@ impl Bench {
             client_cpu_us: us_each(&client),
             cassandra_cpu_us: us_each(&cassandra),
             cassandra_cpu_us_by_thread: by_thread(&cassandra),
+            others_cores: (after.busy_s - before.busy_s - own_s) / (after.at - before.at).as_secs_f64(),
             statements,
             look_ups: is_miss.then(|| each(after.look_ups - before.look_ups)),
         })
@@ -276,6 +284,8 @@ impl Bench {
             _ => &self.node.septet,
         };
         Ok(Count {
+            at: Instant::now(),
+            busy_s: cpu::all_cores_busy_s()?,
             cpu: [Usage::of(self.septet.pid())?, Usage::of(process::id())?, Usage::of(self.node.pid())?],
             statements: self.runtime.block_on(self.node.statements(work, keyspace))?,
             look_ups: self.runtime.block_on(self.septet.metric("septet_redirect_loads_total")),
@@ -285,6 +295,8 @@ impl Bench {
 
 /// What has been counted at one moment.
 struct Count {
+    at: Instant,
+    busy_s: f64,
     /// Of septet, of this process, of Cassandra.
     cpu: [Usage; 3],
     statements: BTreeMap<String, f64>,

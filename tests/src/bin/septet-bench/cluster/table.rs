@@ -18,9 +18,10 @@ pub(super) fn table(figures: &Figures) -> Result<String> {
     };
     let mut text = format!(
         "One Cassandra node, `commitlog_sync: {}`, one copy of everything. {cores}. A creation is an entry of the listing \
-         and then the link, two writes; a miss is one read. CPU for each operation, in us; medians of {rounds} turns each.\n\n\
-         | work | in flight | by | each second | p50 ms | p99 ms | CPU: septet | client or driver | Cassandra | statements |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+         and then the link, two writes; a miss is one read. CPU for each operation, in us; medians of {rounds} turns each. Others: \
+         cores busy with anything else, interrupts included; median and most of any turn.\n\n\
+         | work | in flight | by | each second | p50 ms | p99 ms | CPU: septet | client or driver | Cassandra | others | statements |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
         figures.commit_log
     );
     for ratios in &figures.ratios {
@@ -62,7 +63,7 @@ fn row(text: &mut String, figures: &Figures, ratios: &Ratios, side: Side) -> Res
     };
     write!(
         text,
-        "| {} | {in_flight} | {by} | {:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {:.1} |",
+        "| {} | {in_flight} | {by} | {:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {:.1} | {:.2}, {:.2} |",
         name(work),
         of(&|turn| turn.per_second),
         of(&|turn| turn.latency.p50_us / 1e3),
@@ -70,6 +71,8 @@ fn row(text: &mut String, figures: &Figures, ratios: &Ratios, side: Side) -> Res
         of(&|turn| turn.septet_cpu_us),
         of(&|turn| turn.client_cpu_us),
         of(&|turn| turn.cassandra_cpu_us),
+        of(&|turn| turn.others_cores),
+        turns().map(|turn| turn.others_cores).fold(0.0, f64::max),
     )?;
     let statements = threads(turns().map(|turn| &turn.statements));
     let statements = statements.into_iter().filter(|(_, each)| *each >= 0.005);
