@@ -15,6 +15,7 @@ pub(super) struct EventProto {
 }
 
 #[derive(Clone, PartialEq, Oneof)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are clicks")]
 pub(super) enum KindProto {
     #[prost(message, tag = "1")]
     Click(ClickProto),

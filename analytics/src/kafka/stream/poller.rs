@@ -75,7 +75,7 @@ impl Poller {
             // A consumer that was killed is missed after this.
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "2000")
-            // Partitions that were added are noticed after this.
+            // Partitions that are added are noticed after this.
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", FETCHED_KBYTES_MAX.to_string())
