@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use rdkafka::{ClientContext, config::ClientConfig, error::KafkaError};
+use rdkafka::{
+    ClientContext,
+    config::{ClientConfig, RDKafkaLogLevel},
+    consumer::ConsumerContext,
+    error::KafkaError,
+};
 
 use super::KafkaUrl;
 
@@ -41,7 +46,13 @@ impl KafkaOptions {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Quiet;
 
+impl ConsumerContext for Quiet {}
+
 impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
+        logged(facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         told(&error, reason);
     }
@@ -50,4 +61,9 @@ impl ClientContext for Quiet {
 /// What a client says of brokers that it cannot reach: whoever waits for an answer tells it to people.
 pub(super) fn told(error: &KafkaError, reason: &str) {
     tracing::debug!(%error, reason, "a Kafka client");
+}
+
+/// What a client writes to its log: of a broker that is away, a line for each attempt to reach it, as an error.
+pub(super) fn logged(facility: &str, line: &str) {
+    tracing::debug!(facility, line, "a Kafka client");
 }

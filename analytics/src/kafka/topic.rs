@@ -5,6 +5,7 @@ use std::time::Duration;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::Client,
+    config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -75,10 +76,8 @@ pub async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<
         Err(TopicError::Missing { .. }) => {}
         Err(error) => return Err(error),
     }
-    let admin: AdminClient<Quiet> = {
-        use rdkafka::config::FromClientConfigAndContext;
-        AdminClient::from_config_and_context(&options.config(), Quiet).map_err(|cause| unavailable(options, cause))?
-    };
+    let admin = AdminClient::from_config_and_context(&options.config(), Quiet);
+    let admin = admin.map_err(|cause| unavailable(options, cause))?;
     let TopicSettings { partitions, replication_factor, retention_ms } = settings;
     // One broker of a quorum may be away without clicks having to wait, and without one being lost.
     let in_sync = replication_factor.saturating_sub(1).max(1).to_string();
@@ -111,7 +110,8 @@ fn why(code: RDKafkaErrorCode, replication_factor: u32) -> String {
 pub async fn partitions(options: &KafkaOptions) -> Result<u32, TopicError> {
     let options = options.clone();
     let looked = spawn_blocking(move || {
-        let client: BaseConsumer = options.config().create().map_err(|cause| unavailable(&options, cause))?;
+        let client = BaseConsumer::from_config_and_context(&options.config(), Quiet);
+        let client = client.map_err(|cause| unavailable(&options, cause))?;
         partitions_by(client.client(), &options)
     });
     looked.await.expect("looking at a topic does not panic")

@@ -7,7 +7,7 @@ use super::*;
 async fn questions_and_answers_are_as_the_wire_has_them() {
     let server = Server::start(|n, _| match n {
         0 => counted(),
-        1 => Reply::ok(&json!({ "series": [{ "clicks": 1, "visitors": null }] })),
+        1 => Reply::ok(&json!({ "series": [{ "clicks": 1, "visitors": null }, { "clicks": 2, "visitors": 1 }] })),
         2 => Reply::ok(&json!({ "values": [["DE", 3], ["", 1]] })),
         3 => Reply::ok(&json!({ "totals": [{ "clicks": 1, "bots": 2, "last_ms": 3 }], "more": 4 })),
         _ => Reply::ok(&json!({ "first_click_ms": 5 })),
@@ -15,9 +15,9 @@ async fn questions_and_answers_are_as_the_wire_has_them() {
     .await;
     let client = client(vec![server.url()]);
     assert_eq!(count(&client).await.unwrap(), COUNTED);
-    let series = query(Group::Series(vec![0..900_000]));
-    let one = Counted { clicks: 1, visitors: None };
-    assert_eq!(client.answer(&series).await.unwrap(), Answer::Series(vec![one]));
+    let series = query(Group::Series(vec![0..900_000, 900_000..900_001]));
+    let steps = vec![Counted { clicks: 1, visitors: None }, Counted { clicks: 2, visitors: Some(1) }];
+    assert_eq!(client.answer(&series).await.unwrap(), Answer::Series(steps));
     let values = query(Group::Values { dimension: Dimension::Country, limit: 2 });
     let named = vec![("DE".to_owned(), 3), (String::new(), 1)];
     assert_eq!(client.answer(&values).await.unwrap(), Answer::Values(named));
@@ -28,7 +28,7 @@ async fn questions_and_answers_are_as_the_wire_has_them() {
     let asked = |group| json!({ "links": { "one": 7 }, "span_ms": span, "bots": "exclude", "group": group });
     let expected = [
         ("/v1/query", asked(json!("count"))),
-        ("/v1/query", asked(json!({ "series": [span] }))),
+        ("/v1/query", asked(json!({ "series": [span, { "start": 900_000, "end": 900_001 }] }))),
         ("/v1/query", asked(json!({ "values": { "dimension": "country", "limit": 2 } }))),
         ("/v1/totals", json!({ "links": [9] })),
         ("/v1/first-click", json!({ "links": "all" })),

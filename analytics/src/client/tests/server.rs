@@ -18,7 +18,6 @@ use crate::client::ServiceUrl;
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Request {
-    pub method: String,
     /// Path and query.
     pub target: String,
     /// By names in lower case.
@@ -165,8 +164,8 @@ async fn next_request(connection: &mut TcpStream, read: &mut Vec<u8>) -> std::io
             if rest.len() >= length {
                 let body = rest[..length].to_owned();
                 *read = rest.as_bytes()[length..].to_vec();
-                let (method, target) = (first.next().unwrap(), first.next().unwrap());
-                return Ok(Some(Request { method, target, headers, body }));
+                let target = first.nth(1).unwrap();
+                return Ok(Some(Request { target, headers, body }));
             }
         }
         let mut chunk = [0; 4096];

@@ -6,7 +6,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rdkafka::{ClientContext, Message, error::KafkaError, message::DeliveryResult, producer::ProducerContext};
+use rdkafka::{
+    ClientContext, Message, config::RDKafkaLogLevel, error::KafkaError, message::DeliveryResult,
+    producer::ProducerContext,
+};
 use tokio::sync::Notify;
 
 use crate::{click::LogId, kafka::client};
@@ -116,6 +119,10 @@ impl Window {
 pub(super) struct Hearing(pub Arc<Window>);
 
 impl ClientContext for Hearing {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
+        client::logged(facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         client::told(&error, reason);
     }

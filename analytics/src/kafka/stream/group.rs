@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use rdkafka::{
     ClientContext, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
     error::KafkaError,
 };
@@ -34,6 +35,10 @@ impl Group {
 }
 
 impl ClientContext for Group {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
+        client::logged(facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         client::told(&error, reason);
     }

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
@@ -14,7 +15,11 @@ use tokio::{sync::Mutex, task::spawn_blocking, time::Instant};
 
 use super::{failed, poller::lose};
 use crate::{
-    kafka::{KafkaOptions, client::METADATA_TIMEOUT, event::Event},
+    kafka::{
+        KafkaOptions,
+        client::{METADATA_TIMEOUT, Quiet},
+        event::Event,
+    },
     stream::{Progress, StreamError},
 };
 
@@ -24,7 +29,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Looks at partitions, one after the other, by a client of its own.
 pub(super) struct Origins {
     topic: String,
-    client: Arc<Mutex<BaseConsumer>>,
+    client: Arc<Mutex<BaseConsumer<Quiet>>>,
 }
 
 /// What stands where the last counted record stood.
@@ -38,7 +43,8 @@ impl Origins {
     pub fn new(options: &KafkaOptions) -> Result<Self, KafkaError> {
         let mut config = options.config();
         config.set("group.id", "septet-origins").set("enable.auto.commit", "false").set("fetch.wait.max.ms", "50");
-        Ok(Origins { topic: options.url.topic.clone(), client: Arc::new(Mutex::new(config.create()?)) })
+        let client = BaseConsumer::from_config_and_context(&config, Quiet)?;
+        Ok(Origins { topic: options.url.topic.clone(), client: Arc::new(Mutex::new(client)) })
     }
 
     /// The offset to go on from.
@@ -50,6 +56,8 @@ impl Origins {
         let counted = progress.watermark;
         let looked = spawn_blocking(move || {
             let client = client.blocking_lock();
+            // A client knows for a quarter of an hour how many partitions there were: this one may be new.
+            client.fetch_metadata(Some(&topic), METADATA_TIMEOUT)?;
             let (low, high) = client.fetch_watermarks(&topic, partition, METADATA_TIMEOUT)?;
             let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
             let last = counted.checked_sub(1).filter(|last| (low..high).contains(last));
@@ -79,7 +87,7 @@ impl Origins {
 }
 
 /// The record at an offset that the partition has.
-fn at(client: &BaseConsumer, topic: &str, partition: i32, offset: u64) -> Result<Found, KafkaError> {
+fn at(client: &BaseConsumer<Quiet>, topic: &str, partition: i32, offset: u64) -> Result<Found, KafkaError> {
     let mut place = TopicPartitionList::new();
     place.add_partition_offset(topic, partition, Offset::Offset(offset.cast_signed()))?;
     client.assign(&place)?;

@@ -80,7 +80,7 @@ fn backends_are_named_by_their_urls() {
         parse(&args).unwrap().counting().unwrap().rollups
     };
     for (url, path) in [("sqlite:x/y.db", "x/y.db"), ("sqlite:///y.db", "/y.db")] {
-        assert!(matches!(rollups(url, &[]), RollupsSource::Sqlite(found) if found == PathBuf::from(path)), "{url}");
+        assert!(matches!(rollups(url, &[]), RollupsSource::Sqlite(found) if found == *path), "{url}");
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hunter2\n").unwrap();
