@@ -17,16 +17,14 @@ const SEEDS_OF_BROKEN: u64 = 1_000;
 
 fn first_wrong(broken: Option<Broken>, seeds: u64) -> Option<(u64, String)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let wrong = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let looking = (0..threads).map(|thread| {
-            scope.spawn(move || {
-                (thread..seeds).step_by(threads as usize).find_map(|seed| Some((seed, run(seed, broken).err()?)))
-            })
+            let mut seeds = (thread..seeds).step_by(threads as usize);
+            scope.spawn(move || seeds.find_map(|seed| Some((seed, run(seed, broken).err()?))))
         });
         let looking: Vec<_> = looking.collect();
         looking.into_iter().filter_map(|thread| thread.join().expect("a simulation panicked")).min()
-    });
-    wrong
+    })
 }
 
 #[test]
