@@ -4,7 +4,7 @@
 //! the store takes them, and meanwhile takes nothing from the stream. What waits there is the stream's to bound.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -14,6 +14,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    click::LogId,
     fold::{Folded, Rows, fold, touched},
     rollups::{Changes, DayRow, Rollups, RollupsError},
     stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError},
@@ -40,6 +41,9 @@ pub struct ConsumerOptions {
     /// Bytes of unchanged rows kept in memory, about, so that they need not be read again. A row that does not fit is forgotten: it
     /// was written before.
     pub cache_bytes_max: usize,
+    /// Click logs of one source whose offsets are kept. Of more, those go that were not heard of since logs went last: if one of them comes
+    /// to repeat clicks after all, these count twice. An instance tells when its logs have ended, unless it was killed.
+    pub logs_max: usize,
 }
 
 impl Default for ConsumerOptions {
@@ -50,6 +54,7 @@ impl Default for ConsumerOptions {
             commit_clicks_max: 32_768,
             commit_bytes_max: 64 << 20,
             cache_bytes_max: 128 << 20,
+            logs_max: 16_384,
         }
     }
 }
@@ -102,11 +107,38 @@ struct Counting {
     unreleased: bool,
     /// The earliest click since the last commit, in Unix milliseconds.
     oldest_ms: Option<i64>,
+    /// Logs that were heard of since some were forgotten.
+    heard: HashSet<LogId>,
 }
 
 impl Counting {
     fn new(number: u32, progress: Progress) -> Self {
-        Counting { number, progress, rows: Rows::default(), changed: false, unreleased: false, oldest_ms: None }
+        Counting {
+            number,
+            progress,
+            rows: Rows::default(),
+            changed: false,
+            unreleased: false,
+            oldest_ms: None,
+            heard: HashSet::new(),
+        }
+    }
+
+    /// Keeps no more logs than `max`.
+    fn forget_logs(&mut self, source: &Source, max: usize) {
+        let logs = &mut self.progress.logs;
+        let before = logs.len();
+        if before <= max {
+            return;
+        }
+        let heard = std::mem::take(&mut self.heard);
+        logs.retain(|log, _| heard.contains(log));
+        while logs.len() > max {
+            logs.pop_first();
+        }
+        let forgotten = before - logs.len();
+        counter!("septet_progress_logs_forgotten_total").increment(forgotten as u64);
+        tracing::warn!(source = source.0, forgotten, max, "click logs that were not heard of for long are forgotten");
     }
 
     /// Writes what changed; what was written.
@@ -247,9 +279,13 @@ impl Consumer {
                 Folded::Duplicate => duplicate += 1,
             }
         }
+        let logs = batch.clicks.chunk_by(|one, next| one.click.log == next.click.log);
+        counting.heard.extend(logs.map(|run| run[0].click.log));
         for log in &batch.gone {
             counting.progress.logs.remove(log);
+            counting.heard.remove(log);
         }
+        counting.forget_logs(&batch.source, self.options.logs_max);
         counting.progress.watermark = counting.progress.watermark.max(batch.through);
         counting.changed = true;
         self.uncommitted_since.get_or_insert_with(Instant::now);
@@ -353,6 +389,10 @@ fn describe() {
     describe_gauge!("septet_rollup_cache_bytes", "Unchanged rows in memory, about.");
     describe_gauge!("septet_rollup_cache_bytes_max", "The same, at most; beyond it rows are forgotten and read again.");
     describe_gauge!("septet_progress_logs", "Click logs whose offsets are kept, by source.");
+    describe_counter!(
+        "septet_progress_logs_forgotten_total",
+        "Click logs whose offsets were given up, as there were too many."
+    );
 }
 
 #[cfg(test)]

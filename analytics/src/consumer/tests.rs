@@ -353,6 +353,26 @@ async fn a_log_that_is_gone_leaves_the_progress() {
     running.abort();
 }
 
+// Seen to fail when none was forgotten, and when those were that had just been heard of.
+#[tokio::test(start_paused = true)]
+async fn of_too_many_logs_those_go_that_were_not_heard_of() {
+    let store = Arc::new(Store::default());
+    let deliver = async |logs: [u64; 3], from: u64| {
+        let (send, stream, _) = fed();
+        for (log, sequence) in logs.into_iter().zip(from..) {
+            let mut batch = batch(sequence..=sequence, 1);
+            batch.clicks[0].click.log = LogId(log);
+            send.send(batch).unwrap();
+        }
+        let options = ConsumerOptions { logs_max: 4, ..ConsumerOptions::default() };
+        Consumer::run(Box::new(stream), store.clone(), options, async {}).await.unwrap();
+        store.progress.lock().logs.keys().map(|log| log.0).collect::<Vec<_>>()
+    };
+    assert_eq!(deliver([1, 2, 3], 1).await, [1, 2, 3]);
+    assert_eq!(deliver([8, 3, 9], 4).await, [3, 8, 9], "the fifth is one too many");
+    assert_eq!(store.clicks(Subject::All), 6);
+}
+
 // A consumer that starts after a crash goes on where the store is. Seen to fail when the progress is not read.
 #[tokio::test(start_paused = true)]
 async fn a_replay_after_a_crash_counts_once() {

@@ -58,6 +58,16 @@ pub struct Ledger {
     pub creates_refused: u64,
 }
 
+impl Ledger {
+    /// Clicks that were answered, and those that were not.
+    pub fn clicks(&self) -> (u64, u64) {
+        let sum = |counts: fn(&Clicks) -> &[u64; AGENTS.len()]| {
+            self.targets.iter().flat_map(|(_, clicks)| counts(clicks)).sum()
+        };
+        (sum(|clicks| &clicks.answered), sum(|clicks| &clicks.unanswered))
+    }
+}
+
 /// Load that goes on until it is stopped.
 pub struct Load {
     pub ledger: Arc<Mutex<Ledger>>,

@@ -1,0 +1,38 @@
+//! Kafka away for a while.
+
+use std::time::Duration;
+
+use septet_tests::system::{EACH, Part, System};
+use tokio::time::sleep;
+
+use crate::{
+    counted::{check, say, up},
+    load::Load,
+};
+
+/// How long each part of the test lasts.
+const PART: Duration = Duration::from_secs(15);
+
+/// Redirects are answered as before, and every click is counted once Kafka is back.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB, Kafka and Cassandra: run by tests/run"]
+async fn redirects_do_not_notice_that_kafka_is_away() {
+    let mut system = tokio::task::block_in_place(|| System::start(say));
+    up(&system).await;
+    let instances: Vec<_> = (0..EACH).map(|number| system.shortener(number)).collect();
+    let load = Load::start(&instances).await;
+    let answered = || load.ledger.lock().clicks().0;
+    sleep(PART).await;
+    let with = answered();
+    tokio::task::block_in_place(|| system.kill(Part::Kafka));
+    sleep(PART).await;
+    let without = answered() - with;
+    tokio::task::block_in_place(|| system.start_part(Part::Kafka));
+    up(&system).await;
+    let ledger = load.stop().await;
+    say(&format!("{with} redirects in {PART:?} with Kafka, {without} without"));
+    let (_, unanswered) = ledger.clicks();
+    assert_eq!((ledger.redirects_refused, unanswered), (0, 0), "every redirect is answered");
+    assert!(without > 0, "the load went on");
+    check(&system.client(0), &ledger).await;
+}
