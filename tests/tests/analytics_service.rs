@@ -248,10 +248,38 @@ async fn a_kafka_that_is_away_is_waited_for() {
     topic.produce(&clicks(1, 1..101));
     counted(&queries, 100).await;
 
-    // Leaving a group takes no Kafka, and neither does going before there is one.
-    kafka.stop();
     service.stop();
+
+    kafka.stop();
     launch.allow_log(WAITING).start().stop();
+}
+
+/// What was counted is kept, though Kafka can no more be told of it.
+///
+/// Seen to fail when the end of the thread that leaves the group was waited for without a limit.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn a_service_stops_though_kafka_is_gone() {
+    let mut kafka = Kafka::start();
+    let topic = Topic::new(&kafka.bootstrap());
+    let directory = tempfile::tempdir().unwrap();
+    let launch = services::launch(&topic, directory.path()).allow_log(TROUBLE);
+    services::migrate(&launch);
+    let service = launch.clone().flag("--commit-interval-ms", "60000").start();
+    topic.produce(&clicks(1, 1..101));
+    wait::until("all clicks folded", COUNTED_WITHIN, async || {
+        (service.metric("septet_clicks_folded_total").await == 100.0).then_some(())
+    })
+    .await;
+    kafka.kill();
+    service.stop();
+
+    let service = launch.clone().allow_log(WAITING).start();
+    assert_eq!(count(&services::client(&[service.listen]), Links::All).await.clicks, 100);
+    kafka.start_again();
+    topic.produce(&clicks(1, 101..201));
+    counted(&services::client(&[service.listen]), 200).await;
+    service.stop();
 }
 
 /// Seen to fail when what was counted last was not looked up again.

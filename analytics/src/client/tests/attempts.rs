@@ -144,19 +144,20 @@ async fn the_next_question_goes_to_another_url() {
     assert_eq!((bad.requests().len(), good.requests().len()), (1, 1));
 }
 
-/// Seen to fail when all of the questions were asked twice, however slow all services were.
+/// Seen to fail when asking another one beside one that is slow took nothing from the budget.
 #[tokio::test]
-async fn where_all_are_slow_nobody_is_asked_twice_for_long() {
+async fn where_all_are_slow_not_every_question_is_asked_twice() {
     let (recorded, _guard) = recorded();
-    let servers = [Server::start(|_, _| Reply::Hang).await, Server::start(|_, _| Reply::Hang).await];
+    let late = Reply::Late(SHORT / 10, serde_json::to_string(&Answer::Count(COUNTED)).unwrap());
+    let (first, second) = (late.clone(), late);
+    let servers = [Server::start(move |_, _| first.clone()).await, Server::start(move |_, _| second.clone()).await];
     let urls = servers.iter().map(Server::url).collect();
-    let limits = ClientOptions { hedge_after: SHORT / 10, call_timeout: SHORT / 5, ..options(urls) };
-    let client = HttpQueries::new(limits).unwrap();
-    for _ in 0..10 {
-        count(&client).await.unwrap_err();
+    let client = HttpQueries::new(ClientOptions { hedge_after: SHORT / 100, ..options(urls) }).unwrap();
+    for _ in 0..40 {
+        count(&client).await.unwrap();
     }
-    let hedges: usize = servers.iter().map(|server| server.requests().len()).sum::<usize>() - 10;
-    assert!((1..=3).contains(&hedges), "{hedges}");
+    let hedges = servers.iter().map(|server| server.requests().len()).sum::<usize>() - 40;
+    assert!((10..=30).contains(&hedges), "{hedges}");
     assert_counted(&recorded, &[&format!("septet_analytics_client_hedges_total {hedges}")]);
 }
 

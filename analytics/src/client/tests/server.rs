@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -41,6 +42,8 @@ pub enum Reply {
     },
     /// The head of an answer, and less of a body than it says.
     CutOff,
+    /// A good answer with this body, after so long.
+    Late(Duration, String),
     /// Nothing, with the connection open.
     Hang,
 }
@@ -134,11 +137,10 @@ async fn serve(mut connection: TcpStream, replies: &Replies, seen: &Mutex<Vec<Re
             replies(seen.len() - 1, &request)
         };
         match reply {
-            Reply::Answer { status, header, body } => {
-                let header = header.map_or(String::new(), |(name, value)| format!("{name}: {value}\r\n"));
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{header}\r\n");
-                connection.write_all(format!("{head}{body}").as_bytes()).await?;
+            Reply::Answer { status, header, body } => answer(&mut connection, status, header, &body).await?,
+            Reply::Late(wait, body) => {
+                tokio::time::sleep(wait).await;
+                answer(&mut connection, 200, None, &body).await?;
             }
             Reply::CutOff => {
                 return connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"count\":").await;
@@ -147,6 +149,18 @@ async fn serve(mut connection: TcpStream, replies: &Replies, seen: &Mutex<Vec<Re
         }
     }
     Ok(())
+}
+
+async fn answer(
+    connection: &mut TcpStream,
+    status: u16,
+    header: Option<(&'static str, String)>,
+    body: &str,
+) -> std::io::Result<()> {
+    let header = header.map_or(String::new(), |(name, value)| format!("{name}: {value}\r\n"));
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{header}\r\n");
+    connection.write_all(format!("{head}{body}").as_bytes()).await
 }
 
 /// The next request of a connection; `None` at its end.

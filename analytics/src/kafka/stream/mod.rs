@@ -12,13 +12,13 @@
 //! | [`FETCHED_KBYTES_MAX`] kilobytes fetched ahead of that | nothing more is fetched | |
 //! | Kafka's retention | clicks are gone before they were counted, each is counted as lost | `septet_clicks_lost_total` |
 
-use std::{sync::mpsc as commands, thread::JoinHandle, time::Duration};
+use std::{sync::mpsc as commands, time::Duration};
 
 use async_trait::async_trait;
 use metrics::{describe_counter, describe_gauge};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::KafkaOptions;
@@ -38,6 +38,9 @@ pub const BATCH_CLICKS_MAX: usize = 4_096;
 /// Kilobytes that the client fetches ahead, over all partitions.
 pub const FETCHED_KBYTES_MAX: u32 = 32 << 10;
 
+/// How long leaving the group may take. Longer, Kafka is away: it then misses this consumer, and nothing is lost by that.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Clicks of the partitions that this consumer has of its group.
 pub struct KafkaStream {
     topic: String,
@@ -47,7 +50,6 @@ pub struct KafkaStream {
     /// What was too much for one call.
     rest: Option<Batch>,
     has_ended: bool,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl KafkaStream {
@@ -61,7 +63,8 @@ impl KafkaStream {
         let (command, commands) = commands::channel();
         let poller = Poller::new(options, group, deliver, commands).map_err(failed)?;
         let thread = std::thread::Builder::new().name("kafka-poll".to_owned());
-        let thread = thread.spawn(move || poller.run()).map_err(|error| StreamError::Failed(error.into()))?;
+        // When it ends, it lets go of its end of `delivered`.
+        thread.spawn(move || poller.run()).map_err(|error| StreamError::Failed(error.into()))?;
         Ok(KafkaStream {
             topic: options.url.topic.clone(),
             origins: Origins::new(options).map_err(failed)?,
@@ -69,13 +72,21 @@ impl KafkaStream {
             commands: command,
             rest: None,
             has_ended: false,
-            thread: Some(thread),
         })
     }
 
     fn partition(&self, source: &Source) -> Option<i32> {
         let (topic, partition) = source.0.rsplit_once('/')?;
         if topic == self.topic { partition.parse().ok() } else { None }
+    }
+
+    /// Leaves the group, after which others have the partitions.
+    async fn leave(&mut self) {
+        let _ = self.command(Command::Leave);
+        let left = timeout(LEAVE_TIMEOUT, async { while self.delivered.recv().await.is_some() {} });
+        if left.await.is_err() {
+            tracing::info!("the group of consumers was left without a word, as Kafka does not answer");
+        }
     }
 
     fn command(&self, command: Command) -> Result<(), StreamError> {
@@ -148,18 +159,17 @@ impl ClickStream for KafkaStream {
     }
 
     async fn is_drained(&mut self) -> bool {
+        if self.has_ended {
+            self.leave().await;
+        }
         self.has_ended
     }
 }
 
 impl Drop for KafkaStream {
     fn drop(&mut self) {
-        self.delivered.close();
+        // Whoever drops it before its end does not wait until it has left.
         let _ = self.command(Command::Leave);
-        // Leaving the group takes a moment, after which others have the partitions.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -102,12 +102,10 @@ impl Poller {
             self.follow_group();
             self.deliver();
         }
-        if let Err(error) = self.consumer.commit_consumer_state(CommitMode::Sync)
-            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
-        {
-            tracing::debug!(%error, "offsets were not committed at the end");
-        }
-        // The consumer leaves its group when it is dropped.
+        // This ends the commits that are under way, and leaves the group. What ends the deliveries says that it is done.
+        let Poller { consumer, deliveries, .. } = self;
+        drop(consumer);
+        drop(deliveries);
     }
 
     /// Carries out what was commanded; whether to go on.
