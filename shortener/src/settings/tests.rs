@@ -38,7 +38,10 @@ fn a_bad_setting_is_named() {
         (["--leases", "http://a,,http://b"], ["--leases", "different kinds", "http://HOST:PORT"]),
         (["--leases", "http://a,http://"], ["--leases", "URL 2", "http://HOST:PORT"]),
         (["--leases", "http://u:p@a"], ["--leases", "password", "secret"]),
-        (["--clicks", "kafka://x:9092/t"], ["--clicks", "\"kafka\"", "local:"]),
+        (["--clicks", "rabbit://x/t"], ["--clicks", "\"rabbit\"", "kafka://HOST:PORT"]),
+        (["--clicks", "kafka://x:9092"], ["--clicks", "must look like", "kafka://HOST:PORT,HOST:PORT/TOPIC"]),
+        (["--analytics", "mysql://x"], ["--analytics", "\"mysql\"", "http://HOST:PORT"]),
+        (["--analytics", "http://a,http://"], ["--analytics", "URL 2", ""]),
         (["--public-url", "localhost"], ["--public-url", "http://", "https://"]),
         (["--listen", "8080"], ["--listen", "8080", "invalid"]),
         (["--trusted-proxies", "10.0.0.0/64"], ["--trusted-proxies", "10.0.0.0/64", "network"]),
@@ -57,6 +60,17 @@ fn leases_come_from_a_file_or_from_a_token_service() {
     assert_eq!(urls.iter().map(ToString::to_string).collect::<Vec<_>>(), ["http://a:8081/", "https://b/tokens"]);
 }
 
+#[test]
+fn clicks_are_counted_where_they_are_asked_for() {
+    let check = |args: &[&str]| parse(args).unwrap().check_clicks().map_err(|error| error.to_string());
+    let (kafka, service) = (["--clicks", "kafka://a/t"], ["--analytics", "http://a:8082"]);
+    assert_eq!(check(&[]), Ok(()));
+    assert_eq!(check(&[kafka, service].concat()), Ok(()));
+    assert_eq!(check(&["--clicks", "none:", "--analytics", "http://a:8082"]), Ok(()));
+    assert!(check(&kafka).unwrap_err().contains("--analytics http://HOST:PORT"));
+    assert!(check(&service).unwrap_err().contains("--clicks kafka://HOST:PORT/TOPIC"));
+}
+
 /// Seen to fail when the default was a minute whatever the link store.
 #[test]
 fn a_cached_link_is_believed_for_two_seconds_where_others_may_change_it() {
@@ -64,6 +78,7 @@ fn a_cached_link_is_believed_for_two_seconds_where_others_may_change_it() {
     assert_eq!(ttl_ms(&[]), 60_000);
     assert_eq!(ttl_ms(&["--links", "scylla://a:9042/links"]), 2_000);
     assert_eq!(ttl_ms(&["--links", "scylla://a:9042/links", "--cache-ttl-ms", "9"]), 9);
+    assert_eq!(ttl_ms(&["--links", "scylla://a:9042/links", "--clicks", "kafka://a/t"]), 60_000, "they are heard");
 }
 
 /// Seen to fail when the file was not read.

@@ -105,6 +105,8 @@ fn allow_service(launch: Launch) -> Launch {
         "serving without it until it answers",
         "waiting for the database",
         "a lease was not renewed in time",
+        // sqlx, of a connection to a database that was killed.
+        "error occurred while testing the connection on-release",
     ];
     let launch = launch.flag("--lease-ttl-ms", LEASE_TTL.as_millis().to_string());
     said.into_iter().fold(launch.flag("--database-timeout-ms", "1500"), |launch, text| launch.allow_log(text))
