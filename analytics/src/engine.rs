@@ -1,8 +1,14 @@
 //! Answers questions from the rollups: reads the days that a question touches, a few at a time, only the part it needs.
 
-use std::{cmp::Reverse, collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
+use futures::try_join;
 
 use crate::{
     click::Text,
@@ -22,11 +28,14 @@ pub const VALUES_LIMIT_MAX: u32 = 10_000;
 /// Days read at once, so that a question holds no more in memory than these and its answer.
 const DAYS_AT_ONCE: i32 = 92;
 
-/// The same where a day may hold thousands of values.
-const VALUE_DAYS_AT_ONCE: i32 = 8;
+/// The same where each day may hold thousands of values from every source.
+const LARGE_DAYS_AT_ONCE: i32 = 8;
 
 /// A span at least this long, in milliseconds, is told its visitors: the shortest day of a time zone has 23 hours.
 const VISITORS_SPAN_MS: i64 = 23 * 4 * SLOT_MS;
+
+/// What a subject without a click has.
+const NO_DAYS: RangeInclusive<Day> = Day(1)..=Day(0);
 
 /// [`Queries`] on a store of rollups.
 #[derive(Clone)]
@@ -39,22 +48,28 @@ impl Engine {
         Engine { store }
     }
 
-    /// Shows `each` the rows of the days that `span` touches.
+    /// The days of a subject that `span` touches and that may have rows.
+    async fn days(&self, subject: Subject, span: &Range<i64>) -> Result<RangeInclusive<Day>, QueryError> {
+        let first = if span.is_empty() { None } else { self.store.first_day(subject).await? };
+        Ok(match first {
+            Some(first) => Day::of(span.start).max(first)..=Day::of(span.end - 1),
+            None => NO_DAYS,
+        })
+    }
+
+    /// Shows `each` the rows of these days.
     async fn read(
         &self,
         subject: Subject,
-        span: &Range<i64>,
+        days: &RangeInclusive<Day>,
         part: Part,
         mut each: impl FnMut(Day, &DayRow),
     ) -> Result<(), QueryError> {
-        let Some(first) = self.store.first_day(subject).await? else {
-            return Ok(());
+        let at_once = match (subject, part) {
+            (Subject::All, Part::Values(_)) => LARGE_DAYS_AT_ONCE,
+            _ => DAYS_AT_ONCE,
         };
-        if span.is_empty() {
-            return Ok(());
-        }
-        let (mut from, to) = (Day::of(span.start).max(first), Day::of(span.end - 1));
-        let at_once = if matches!(part, Part::Values(_)) { VALUE_DAYS_AT_ONCE } else { DAYS_AT_ONCE };
+        let (mut from, to) = (*days.start(), *days.end());
         while from <= to {
             let until = Day(from.0.saturating_add(at_once - 1)).min(to);
             for (day, row) in self.store.read(subject, from..=until, part).await? {
@@ -67,16 +82,17 @@ impl Engine {
     }
 
     async fn count(&self, subject: Subject, span: &Range<i64>, bots: Bots) -> Result<Counted, QueryError> {
-        let mut clicks = 0;
-        self.read(subject, span, Part::Clicks, |day, row| {
+        let days = self.days(subject, span).await?;
+        let (mut clicks, mut visitors) = (0, VisitorUnion::default());
+        let counting = self.read(subject, &days, Part::Clicks, |day, row| {
             clicks += slots_within(day, span, row).map(|(_, slot)| slot.of(bots)).sum::<u64>();
-        })
-        .await?;
+        });
         if bots == Bots::Only {
+            counting.await?;
             return Ok(Counted { clicks, visitors: None });
         }
-        let mut visitors = VisitorUnion::default();
-        self.read(subject, span, Part::Visitors, |_, row| visitors.add(&row.visitors)).await?;
+        let telling = self.read(subject, &days, Part::Visitors, |_, row| visitors.add(&row.visitors));
+        try_join!(counting, telling)?;
         Ok(Counted { clicks, visitors: Some(visitors.count()) })
     }
 
@@ -86,26 +102,27 @@ impl Engine {
             return Ok(series);
         };
         let whole = first.start..last.end;
-        self.read(subject, &whole, Part::Clicks, |day, row| {
+        let days = self.days(subject, &whole).await?;
+        let counting = self.read(subject, &days, Part::Clicks, |day, row| {
             for (at_ms, slot) in slots_within(day, &whole, row) {
                 let place = spans.partition_point(|span| span.end <= at_ms);
                 if spans[place].contains(&at_ms) {
                     series[place].clicks += slot.of(bots);
                 }
             }
-        })
-        .await?;
+        });
         let long = |span: &Range<i64>| span.end - span.start >= VISITORS_SPAN_MS;
         if bots == Bots::Only || !spans.iter().any(long) {
+            counting.await?;
             return Ok(series);
         }
         let mut unions: Vec<_> = spans.iter().map(|span| long(span).then(VisitorUnion::default)).collect();
-        self.read(subject, &whole, Part::Visitors, |day, row| {
+        let telling = self.read(subject, &days, Part::Visitors, |day, row| {
             let touching = spans.partition_point(|span| span.end <= day.start_ms())
                 ..spans.partition_point(|span| span.start < day.start_ms() + DAY_MS);
             unions[touching].iter_mut().flatten().for_each(|union| union.add(&row.visitors));
-        })
-        .await?;
+        });
+        try_join!(counting, telling)?;
         for (counted, union) in series.iter_mut().zip(&unions) {
             counted.visitors = union.as_ref().map(VisitorUnion::count);
         }
@@ -120,13 +137,14 @@ impl Engine {
         dimension: Dimension,
         limit: u32,
     ) -> Result<Vec<(String, u64)>, QueryError> {
+        let days = self.days(subject, span).await?;
         let mut counts = HashMap::<Text, u64>::new();
-        self.read(subject, span, Part::Values(dimension), |day, row| {
-            for (value, slots) in row.values(dimension).iter() {
+        self.read(subject, &days, Part::Values(dimension), |day, row| {
+            for (value, slots) in row.values(dimension) {
                 let within = slots.iter().filter(|slot| span.contains(&slot_start_ms(day, slot.index)));
                 let clicks: u64 = within.map(|slot| slot.of(bots)).sum();
                 if clicks > 0 {
-                    *counts.entry(value.clone()).or_default() += clicks;
+                    *counts.entry(value).or_default() += clicks;
                 }
             }
         })

@@ -9,7 +9,7 @@
 //! that commits rows and progress together, so that after a crash there is nothing for it to skip. A partition of a topic
 //! does the one, SQLite the other.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::{
     click::Click,

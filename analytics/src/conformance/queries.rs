@@ -9,10 +9,7 @@ use crate::{
     click::{Click, LogId, Place},
     consumer::{Consumer, ConsumerOptions},
     query::{Answer, Bots, Counted, Dimension, Group, Links, OTHER, Queries, Query, QueryError, Totals},
-    rollups::{
-        DAY_MS, Rollups, SLOT_MS,
-        values::{LINK_VALUES_MAX, VALUES_MAX},
-    },
+    rollups::{DAY_MS, Rollups, SLOT_MS, top_links::LINKS_MAX, values::VALUES_MAX},
     stream::{Sequenced, Source},
     timeline::{Asked, Interval, Timeline, Zone},
 };
@@ -229,11 +226,13 @@ async fn values_beyond_the_cap_are_other(harness: &mut impl Harness) {
 }
 
 async fn links_beyond_the_cap_are_other(harness: &mut impl Harness) {
-    let beyond = 10;
-    let queries = counted(harness, (0..(LINK_VALUES_MAX + beyond) as u64).map(|link| click(link, DAY)).collect()).await;
-    assert_eq!(values(&queries, Links::All, Dimension::Link, 1).await, [(OTHER.to_owned(), beyond as u64)]);
-    let last = Links::One((LINK_VALUES_MAX + beyond - 1) as u64);
-    assert_eq!(count(&queries, last, DAY..DAY + DAY_MS, Bots::Exclude).await.clicks, 1, "of itself it is counted");
+    let seldom = (0..LINKS_MAX as u64 + 10).map(|link| click(link, DAY));
+    let often = (0..50).map(|_| click(1 << 40, DAY));
+    let queries = counted(harness, seldom.chain(often).collect()).await;
+    let by_link = values(&queries, Links::All, Dimension::Link, 2).await;
+    assert_eq!(by_link, [(OTHER.to_owned(), LINKS_MAX as u64), ((1_u64 << 40).to_string(), 50)], "whenever it came");
+    let first = count(&queries, Links::One(0), DAY..DAY + DAY_MS, Bots::Exclude).await;
+    assert_eq!(first.clicks, 1, "of itself it is counted");
 }
 
 async fn sources_add_up(harness: &mut impl Harness) {

@@ -87,7 +87,7 @@ impl Plain {
                 }
             }
             for dimension in Dimension::ALL {
-                for (value, slots) in row.values(dimension).iter() {
+                for (value, slots) in row.values(dimension) {
                     for slot in slots.iter() {
                         for (bot, n) in [(false, slot.people), (true, slot.bots)].into_iter().filter(|(_, n)| *n > 0) {
                             let key = (subject, day.0, dimension as usize, value.to_string(), slot.index, bot);
@@ -275,12 +275,7 @@ fn values_beyond_the_cap_are_counted_as_other_and_said_so() {
     }
     assert_eq!(capped, 14, "7 in the link's row and 7 in that of all links");
     let row = &rows.days[&(Subject::Link(1), Day(0))];
-    let other: u64 = row
-        .values(Dimension::Referer)
-        .iter()
-        .filter(|(value, _)| &***value == OTHER)
-        .flat_map(|(_, slots)| slots.iter())
-        .map(|slot| slot.people)
-        .sum();
+    let values = row.values(Dimension::Referer);
+    let other: u64 = values.iter().filter(|(value, _)| &**value == OTHER).map(|(_, slots)| slots.clicks()).sum();
     assert_eq!(other, 7);
 }

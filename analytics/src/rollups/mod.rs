@@ -17,6 +17,7 @@ pub mod slots;
 pub mod sqlite;
 #[cfg(any(feature = "cql-rollups", feature = "sqlite"))]
 mod stored;
+pub mod top_links;
 pub mod values;
 pub mod visitors;
 

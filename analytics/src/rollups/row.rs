@@ -1,18 +1,26 @@
 //! The rows: a day of a subject, and its totals for ever; and how a day's parts are written.
 //!
 //! Each part of a day is a blob of its own, so that a question reads only the one it needs. A blob is empty, or a version
-//! byte and then: for clicks and values, postcard's encoding of the sparse slots; for visitors, the sketch's.
+//! byte and then: for clicks and values, postcard's encoding of the sparse slots, that of the links clicked most with their weights; for
+//! visitors, the sketch's.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     click::{Click, Text},
-    query::Dimension,
-    rollups::{Day, Part, Subject, slots::Slots, values::Values, visitors::Visitors},
+    query::{Dimension, OTHER},
+    rollups::{Day, Part, Subject, slots::Slots, top_links::TopLinks, values::Values, visitors::Visitors},
 };
 
 /// The first byte of a blob that is not empty.
 const VERSION: u8 = 1;
+
+/// The same of the links clicked most: version 1 had those that came first, as values.
+const LINKS_VERSION: u8 = 2;
+
+/// Dimensions whose [`Values`] are kept: all but that of links, which comes last.
+const VALUED: usize = Dimension::ALL.len() - 1;
+const _: () = assert!(Dimension::Link as usize == VALUED);
 
 /// A day (UTC) of one subject, from one source.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +28,9 @@ pub struct DayRow {
     pub watermark: u64,
     pub clicks: Slots,
     pub visitors: Visitors,
-    values: [Values; Dimension::ALL.len()],
+    values: [Values; VALUED],
+    /// Only of all links together.
+    links: Option<Box<TopLinks>>,
     unwritten: Parts,
 }
 
@@ -67,7 +77,6 @@ pub(crate) struct Grouped<'a> {
     click: &'a Click,
     slot: u8,
     city: Text,
-    link: Text,
 }
 
 impl<'a> Grouped<'a> {
@@ -78,21 +87,23 @@ impl<'a> Grouped<'a> {
             "" => place.city.clone(),
             name => format!("{}/{}/{}", place.country, place.region, name).into(),
         };
-        Grouped { click, slot: Day::slot_of(click.at_ms), city, link: click.link.to_string().into() }
+        Grouped { click, slot: Day::slot_of(click.at_ms), city }
     }
 
-    fn value(&self, dimension: Dimension) -> &Text {
-        match dimension {
-            Dimension::Continent => &self.click.place.continent,
-            Dimension::Country => &self.click.place.country,
-            Dimension::Region => &self.click.place.region,
-            Dimension::City => &self.city,
-            Dimension::Device => &self.click.device,
-            Dimension::Browser => &self.click.browser,
-            Dimension::Os => &self.click.os,
-            Dimension::Referer => &self.click.referer,
-            Dimension::Link => &self.link,
-        }
+    /// What it counts under of each dimension that has [`Values`], in their order.
+    fn values(&self) -> [&Text; VALUED] {
+        let Grouped { click, city, .. } = self;
+        let place = &click.place;
+        [
+            &place.continent,
+            &place.country,
+            &place.region,
+            city,
+            &click.device,
+            &click.browser,
+            &click.os,
+            &click.referer,
+        ]
     }
 }
 
@@ -113,9 +124,12 @@ impl DayRow {
         self.unwritten = Parts::default();
     }
 
-    /// The values of a dimension.
-    pub fn values(&self, dimension: Dimension) -> &Values {
-        &self.values[dimension as usize]
+    /// The values of a dimension that are kept, and [`OTHER`].
+    pub fn values(&self, dimension: Dimension) -> Vec<(Text, &Slots)> {
+        match self.values.get(dimension as usize) {
+            Some(values) => values.iter().map(|(value, slots)| (value.clone(), slots)).collect(),
+            None => self.links.iter().flat_map(|links| values_of(links)).collect(),
+        }
     }
 
     /// Counts a click. Returns in how many dimensions its value was capped.
@@ -128,13 +142,14 @@ impl DayRow {
             self.unwritten.insert(Part::Visitors);
         }
         let mut capped = 0;
-        for dimension in Dimension::ALL {
-            if dimension == Dimension::Link && subject != Subject::All {
-                continue;
-            }
+        for (dimension, (values, value)) in Dimension::ALL.into_iter().zip(self.values.iter_mut().zip(grouped.values()))
+        {
             self.unwritten.insert(Part::Values(dimension));
-            let values = &mut self.values[dimension as usize];
-            capped += u64::from(values.add(grouped.value(dimension), dimension.values_max(), slot, click.bot));
+            capped += u64::from(values.add(value, slot, click.bot));
+        }
+        if subject == Subject::All {
+            self.unwritten.insert(Part::Values(Dimension::Link));
+            capped += self.links.get_or_insert_default().add(click.link, slot, click.bot);
         }
         capped
     }
@@ -143,10 +158,14 @@ impl DayRow {
     pub fn encode(&self, part: Part) -> Vec<u8> {
         match part {
             Part::Clicks if self.clicks.is_empty() => Vec::new(),
-            Part::Clicks => to_blob(&self.clicks, self.clicks.encoded_bytes()),
-            Part::Values(dimension) => match self.values(dimension) {
+            Part::Clicks => to_blob(VERSION, &self.clicks, self.clicks.encoded_bytes()),
+            Part::Values(Dimension::Link) => match &self.links {
+                Some(links) if !links.is_empty() => to_blob(LINKS_VERSION, links, links.encoded_bytes()),
+                _ => Vec::new(),
+            },
+            Part::Values(dimension) => match &self.values[dimension as usize] {
                 values if values.is_empty() => Vec::new(),
-                values => to_blob(&Entries(values), values.encoded_bytes()),
+                values => to_blob(VERSION, &Entries(values), values.encoded_bytes()),
             },
             Part::Visitors => match self.visitors.to_bytes() {
                 bytes if bytes.is_empty() => bytes,
@@ -160,19 +179,22 @@ impl DayRow {
 
     /// Fills in a part from its blob.
     pub fn decode(&mut self, part: Part, blob: &[u8]) -> Result<(), DecodeError> {
-        let bytes = match blob {
-            [] => return Ok(()),
-            [VERSION, bytes @ ..] => bytes,
-            [version, ..] => return Err(DecodeError::Version(*version)),
-        };
-        match part {
-            Part::Clicks => self.clicks = from_bytes(bytes)?,
-            Part::Values(dimension) => {
+        let Some((version, bytes)) = blob.split_first() else { return Ok(()) };
+        match (part, *version) {
+            (Part::Clicks, VERSION) => self.clicks = from_bytes(bytes)?,
+            (Part::Values(Dimension::Link), VERSION) => {
+                let entries: Vec<(&str, Slots)> = postcard::from_bytes(bytes)?;
+                let entries = entries.into_iter().map(|(link, slots)| (link.parse().ok(), slots));
+                self.links = Some(Box::new(entries.collect()));
+            }
+            (Part::Values(Dimension::Link), LINKS_VERSION) => self.links = Some(from_bytes(bytes)?),
+            (Part::Values(dimension), VERSION) => {
                 let entries: Vec<(&str, Slots)> = postcard::from_bytes(bytes)?;
                 let entries = entries.into_iter().map(|(value, slots)| (Text::from(value), slots));
                 self.values[dimension as usize] = entries.collect();
             }
-            Part::Visitors => self.visitors = Visitors::from_bytes(bytes)?,
+            (Part::Visitors, VERSION) => self.visitors = Visitors::from_bytes(bytes)?,
+            (_, version) => return Err(DecodeError::Version(version)),
         }
         Ok(())
     }
@@ -180,15 +202,17 @@ impl DayRow {
     /// About how many bytes it takes in memory.
     pub fn bytes(&self) -> usize {
         let values: usize = self.values.iter().map(Values::heap_bytes).sum();
-        size_of::<DayRow>() + self.clicks.heap_bytes() + self.visitors.heap_bytes() + values
+        let links = self.links.as_ref().map_or(0, |links| size_of::<TopLinks>() + links.heap_bytes());
+        size_of::<DayRow>() + self.clicks.heap_bytes() + self.visitors.heap_bytes() + values + links
     }
 }
 
 /// What was counted; not what of it is written.
 impl PartialEq for DayRow {
     fn eq(&self, other: &Self) -> bool {
-        let DayRow { watermark, clicks, visitors, values, unwritten: _ } = self;
-        (watermark, clicks, visitors, values) == (&other.watermark, &other.clicks, &other.visitors, &other.values)
+        let DayRow { watermark, clicks, visitors, values, links, unwritten: _ } = self;
+        (watermark, clicks, visitors, values, links)
+            == (&other.watermark, &other.clicks, &other.visitors, &other.values, &other.links)
     }
 }
 
@@ -232,6 +256,12 @@ impl Part {
     }
 }
 
+fn values_of(links: &TopLinks) -> impl Iterator<Item = (Text, &Slots)> {
+    let other = links.other();
+    let other = (!other.is_empty()).then(|| (Text::from(OTHER), other));
+    links.iter().map(|(id, slots)| (id.to_string().into(), slots)).chain(other)
+}
+
 /// Serialises values as a sequence of (value, slots).
 struct Entries<'a>(&'a Values);
 
@@ -247,9 +277,9 @@ impl Serialize for Entries<'_> {
 }
 
 /// `bytes` is a guess at its size, for large blobs not to be copied as they grow.
-fn to_blob(content: &impl Serialize, bytes: usize) -> Vec<u8> {
+fn to_blob(version: u8, content: &impl Serialize, bytes: usize) -> Vec<u8> {
     let blob = Vec::with_capacity(1 + bytes);
-    postcard::to_extend(&(VERSION, content), blob).expect("slots of a known length always serialise")
+    postcard::to_extend(&(version, content), blob).expect("slots of a known length always serialise")
 }
 
 fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {

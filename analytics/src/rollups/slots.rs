@@ -44,6 +44,20 @@ impl Slots {
         }
     }
 
+    /// Counts what `others` have counted.
+    pub fn add_all(&mut self, others: &Slots) {
+        for other in others.iter() {
+            let slot = self.at(other.index);
+            slot.people += other.people;
+            slot.bots += other.bots;
+        }
+    }
+
+    /// All of them, of people and bots.
+    pub fn clicks(&self) -> u64 {
+        self.iter().map(|slot| slot.of(Bots::Include)).sum()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.0.iter()
     }

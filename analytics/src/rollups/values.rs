@@ -1,34 +1,17 @@
 //! Clicks per value of one dimension and quarter-hour, in one day of one subject.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
-use crate::{
-    click::Text,
-    query::{Dimension, OTHER},
-    rollups::slots::Slots,
-};
+use crate::{click::Text, query::OTHER, rollups::slots::Slots};
 
 /// Values kept of one dimension in one day of one subject; what comes later counts as [`OTHER`].
 pub const VALUES_MAX: usize = 1_000;
-
-/// The same for [`Dimension::Link`], which only the rows about all links together have.
-pub const LINK_VALUES_MAX: usize = 4_096;
 
 /// A longer value, in bytes, counts as [`OTHER`]. A registrable domain has at most 253, a city's name far fewer.
 pub const VALUE_BYTES_MAX: usize = 320;
 
 /// Up to this many values are searched one by one; beyond, by hash.
 const SEARCHED_MAX: usize = 16;
-
-impl Dimension {
-    /// How many values are kept of it in one day of one subject.
-    pub fn values_max(self) -> usize {
-        match self {
-            Dimension::Link => LINK_VALUES_MAX,
-            _ => VALUES_MAX,
-        }
-    }
-}
 
 /// The values of one dimension, in the order in which they first came: two folds of the same clicks are equal.
 #[derive(Debug, Clone, Default)]
@@ -54,13 +37,13 @@ impl FromIterator<(Text, Slots)> for Values {
 }
 
 impl Values {
-    /// Counts one click under `value`, of which at most `max` are kept. Returns whether it went to [`OTHER`] instead.
-    pub fn add(&mut self, value: &Text, max: usize, slot: u8, bot: bool) -> bool {
+    /// Counts one click under `value`. Returns whether it went to [`OTHER`] instead.
+    pub fn add(&mut self, value: &Text, slot: u8, bot: bool) -> bool {
         if let Some(place) = self.find(value) {
             self.entries[place].1.add(slot, bot);
             return false;
         }
-        let capped = self.entries.len() >= max || value.len() > VALUE_BYTES_MAX;
+        let capped = self.entries.len() >= VALUES_MAX || value.len() > VALUE_BYTES_MAX;
         let place = if !capped {
             self.push(value.clone())
         } else if let Some(place) = self.find(OTHER) {
@@ -142,11 +125,11 @@ mod tests {
     #[test]
     fn beyond_the_cap_new_values_are_added_up_as_other() {
         let mut values = Values::default();
-        for n in 0..50 {
-            assert_eq!(values.add(&n.to_string().into(), 40, 3, false), n >= 40, "value {n}");
+        for n in 0..VALUES_MAX + 10 {
+            assert_eq!(values.add(&n.to_string().into(), 3, false), n >= VALUES_MAX, "value {n}");
         }
-        assert!(!values.add(&"7".into(), 40, 4, false), "a value that is kept goes on being counted");
-        assert_eq!(values.len(), 41);
+        assert!(!values.add(&"7".into(), 4, false), "a value that is kept goes on being counted");
+        assert_eq!(values.len(), VALUES_MAX + 1);
         assert_eq!(clicks_of(&values, OTHER), 10);
         assert_eq!(clicks_of(&values, "7"), 2);
     }
@@ -154,8 +137,8 @@ mod tests {
     #[test]
     fn a_value_too_long_to_keep_counts_as_other() {
         let mut values = Values::default();
-        assert!(values.add(&"x".repeat(VALUE_BYTES_MAX + 1).into(), 40, 0, false));
-        assert!(!values.add(&"x".repeat(VALUE_BYTES_MAX).into(), 40, 0, false));
+        assert!(values.add(&"x".repeat(VALUE_BYTES_MAX + 1).into(), 0, false));
+        assert!(!values.add(&"x".repeat(VALUE_BYTES_MAX).into(), 0, false));
         assert_eq!(clicks_of(&values, OTHER), 1);
     }
 }

@@ -23,7 +23,8 @@ use crate::{
         cql::retention::Ttls,
         slots::SLOTS_PER_DAY,
         stored::{column, number, subject_number},
-        values::{LINK_VALUES_MAX, VALUE_BYTES_MAX, VALUES_MAX},
+        top_links::LINKS_MAX,
+        values::{VALUE_BYTES_MAX, VALUES_MAX},
     },
     stream::Source,
 };
@@ -37,12 +38,12 @@ const SLOT_BYTES_MAX: usize = 1 + 4 + 4;
 /// All quarter-hours of a value.
 const SLOTS_BYTES_MAX: usize = 1 + SLOTS_PER_DAY as usize * SLOT_BYTES_MAX;
 
-/// The id of a link in decimal, and its length.
-const LINK_BYTES_MAX: usize = 1 + 13;
+/// The id of a link and its weight, less than 2^42 of each, 7 bits to a byte.
+const LINK_BYTES_MAX: usize = 6 + 6;
 
 /// A row with as many values of each dimension as are kept and `(other)`, each as long as may be and clicked in every quarter-hour.
 const ROW_BYTES_MAX: usize = (Dimension::ALL.len() - 1) * (VALUES_MAX + 1) * (2 + VALUE_BYTES_MAX + SLOTS_BYTES_MAX)
-    + (LINK_VALUES_MAX + 1) * (LINK_BYTES_MAX + SLOTS_BYTES_MAX)
+    + (LINKS_MAX + 1) * (LINK_BYTES_MAX + SLOTS_BYTES_MAX)
     // Clicks, visitors, the key, and what nodes put around it all.
     + (64 << 10);
 
