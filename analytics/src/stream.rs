@@ -54,6 +54,17 @@ pub enum Delivery {
     Nothing,
 }
 
+impl Delivery {
+    /// Whether it concerns this source.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn is_of(&self, source: &Source) -> bool {
+        match self {
+            Delivery::Opened(of) | Delivery::Closed(of) | Delivery::Clicks(Batch { source: of, .. }) => of == source,
+            Delivery::Nothing => false,
+        }
+    }
+}
+
 /// Why a stream did not deliver.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {

@@ -4,8 +4,9 @@
 //! at hand to read a single byte, or a registry, and JSON four times the room. The classes below are the schema written by hand; a test compiles
 //! the schema file and compares.
 
-use prost::{Message, Oneof};
+use prost::{Message, Oneof, bytes::Bytes};
 
+use super::texts::Texts;
 use crate::click::{Click, LogId, Place};
 
 #[derive(Clone, PartialEq, Message)]
@@ -23,6 +24,7 @@ pub(super) enum KindProto {
     LogEnded(LogEndedProto),
 }
 
+/// Texts are bytes here, so that reading them copies nothing: protobuf encodes the two alike.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ClickProto {
     #[prost(fixed64, tag = "1")]
@@ -37,22 +39,22 @@ pub(super) struct ClickProto {
     pub visitor: u64,
     #[prost(bool, tag = "6")]
     pub bot: bool,
-    #[prost(string, tag = "7")]
-    pub continent: String,
-    #[prost(string, tag = "8")]
-    pub country: String,
-    #[prost(string, tag = "9")]
-    pub region: String,
-    #[prost(string, tag = "10")]
-    pub city: String,
-    #[prost(string, tag = "11")]
-    pub browser: String,
-    #[prost(string, tag = "12")]
-    pub os: String,
-    #[prost(string, tag = "13")]
-    pub device: String,
-    #[prost(string, tag = "14")]
-    pub referer: String,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub continent: Bytes,
+    #[prost(bytes = "bytes", tag = "8")]
+    pub country: Bytes,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub region: Bytes,
+    #[prost(bytes = "bytes", tag = "10")]
+    pub city: Bytes,
+    #[prost(bytes = "bytes", tag = "11")]
+    pub browser: Bytes,
+    #[prost(bytes = "bytes", tag = "12")]
+    pub os: Bytes,
+    #[prost(bytes = "bytes", tag = "13")]
+    pub device: Bytes,
+    #[prost(bytes = "bytes", tag = "14")]
+    pub referer: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -78,6 +80,16 @@ pub enum EventError {
     Unknown,
     #[error("it names no place in a click log")]
     Nameless,
+    #[error("it is no event: it says nothing")]
+    Nothing,
+    #[error("a text of it is not UTF-8")]
+    NotUtf8(#[from] std::str::Utf8Error),
+}
+
+/// Whether these bytes begin as an event does: by a message under one of the numbers that kinds have.
+fn is_later_kind(bytes: &[u8]) -> bool {
+    const MESSAGE: u8 = 2;
+    bytes.first().is_some_and(|key| key & 7 == MESSAGE && (3..16).contains(&(key >> 3)))
 }
 
 impl Event {
@@ -89,12 +101,14 @@ impl Event {
         EventProto { kind: Some(kind) }.encode_to_vec()
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Self, EventError> {
-        match EventProto::decode(bytes)?.kind {
+    /// The click's texts are those of `texts`, if it has them.
+    pub fn decode(bytes: &[u8], texts: &mut Texts) -> Result<Self, EventError> {
+        match EventProto::decode(Bytes::copy_from_slice(bytes))?.kind {
             Some(KindProto::Click(ClickProto { offset: 0, .. })) => Err(EventError::Nameless),
-            Some(KindProto::Click(click)) => Ok(Event::Click(click.into())),
+            Some(KindProto::Click(click)) => Ok(Event::Click(click.read(texts)?)),
             Some(KindProto::LogEnded(LogEndedProto { log })) => Ok(Event::LogEnded(LogId(log))),
-            None => Err(EventError::Unknown),
+            None if is_later_kind(bytes) => Err(EventError::Unknown),
+            None => Err(EventError::Nothing),
         }
     }
 }
@@ -109,38 +123,43 @@ impl From<&Click> for ClickProto {
             link: click.link,
             visitor: click.visitor,
             bot: click.bot,
-            continent: continent.to_string(),
-            country: country.to_string(),
-            region: region.to_string(),
-            city: city.to_string(),
-            browser: click.browser.to_string(),
-            os: click.os.to_string(),
-            device: click.device.to_string(),
-            referer: click.referer.to_string(),
+            continent: bytes(continent),
+            country: bytes(country),
+            region: bytes(region),
+            city: bytes(city),
+            browser: bytes(&click.browser),
+            os: bytes(&click.os),
+            device: bytes(&click.device),
+            referer: bytes(&click.referer),
         }
     }
 }
 
-impl From<ClickProto> for Click {
-    fn from(click: ClickProto) -> Self {
-        Click {
-            log: LogId(click.log),
-            offset: click.offset,
-            at_ms: click.at_ms,
-            link: click.link,
-            visitor: click.visitor,
-            bot: click.bot,
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+impl ClickProto {
+    fn read(&self, texts: &mut Texts) -> Result<Click, EventError> {
+        let mut text = |bytes: &Bytes| Ok::<_, EventError>(texts.shared(std::str::from_utf8(bytes)?));
+        Ok(Click {
+            log: LogId(self.log),
+            offset: self.offset,
+            at_ms: self.at_ms,
+            link: self.link,
+            visitor: self.visitor,
+            bot: self.bot,
             place: Place {
-                continent: click.continent.into(),
-                country: click.country.into(),
-                region: click.region.into(),
-                city: click.city.into(),
+                continent: text(&self.continent)?,
+                country: text(&self.country)?,
+                region: text(&self.region)?,
+                city: text(&self.city)?,
             },
-            browser: click.browser.into(),
-            os: click.os.into(),
-            device: click.device.into(),
-            referer: click.referer.into(),
-        }
+            browser: text(&self.browser)?,
+            os: text(&self.os)?,
+            device: text(&self.device)?,
+            referer: text(&self.referer)?,
+        })
     }
 }
 

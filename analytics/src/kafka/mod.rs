@@ -14,6 +14,7 @@ pub mod forwarder;
 mod partitioner;
 pub mod properties;
 pub mod stream;
+pub mod texts;
 pub mod topic;
 mod url;
 

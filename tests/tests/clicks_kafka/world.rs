@@ -21,6 +21,7 @@ use analytics::{
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewPartitions},
     client::DefaultClientContext,
+    producer::{BaseProducer, BaseRecord, Producer},
 };
 use septet_tests::engines::{kafka, unique_name};
 use tempfile::TempDir;
@@ -67,6 +68,17 @@ pub async fn grow(options: &KafkaOptions, partitions: usize) {
     while topic::partitions(options).await.expect("the topic is there") < partitions as u32 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Writes a record to every partition, as anybody may.
+pub fn write(options: &KafkaOptions, value: Option<&[u8]>) {
+    let producer: BaseProducer = options.config().create().expect("a producer");
+    for partition in 0..PARTITIONS as i32 {
+        let mut record = BaseRecord::<(), [u8]>::to(&options.url.topic).partition(partition);
+        record.payload = value;
+        producer.send(record).expect("there is room");
+    }
+    producer.flush(Duration::from_secs(30)).expect("they are written");
 }
 
 pub fn join(options: &KafkaOptions, group: &str) -> KafkaStream {

@@ -19,6 +19,7 @@ use crate::{
         KafkaOptions,
         client::{METADATA_TIMEOUT, Quiet},
         event::Event,
+        texts::Texts,
     },
     stream::{Progress, StreamError},
 };
@@ -95,7 +96,8 @@ fn at(client: &BaseConsumer<Quiet>, topic: &str, partition: i32, offset: u64) ->
     let found = loop {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(record)) if record.partition() == partition && record.offset() == offset.cast_signed() => {
-                break Event::decode(record.payload().unwrap_or_default()).map_or(Found::Unknown, Found::Event);
+                let event = Event::decode(record.payload().unwrap_or_default(), &mut Texts::default());
+                break event.map_or(Found::Unknown, Found::Event);
             }
             Some(Ok(_)) | None if Instant::now() < deadline => {}
             Some(Err(error)) => return Err(error),

@@ -1,7 +1,8 @@
 //! The thread that speaks to Kafka: polls, follows the group, and does what it is told.
 
-use std::{collections::HashMap, sync::mpsc as commands, time::Duration};
+use std::{collections::VecDeque, sync::mpsc as commands, time::Duration};
 
+use foldhash::HashMap;
 use metrics::{counter, gauge};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -21,6 +22,7 @@ use crate::{
     kafka::{
         KafkaOptions,
         event::{Event, EventError},
+        texts::Texts,
     },
     stream::{Batch, Delivery, Sequenced, StreamError},
 };
@@ -51,9 +53,11 @@ pub(super) struct Poller {
     /// Begins that were not carried out yet.
     beginning: Vec<(i32, u64)>,
     deliveries: Deliveries,
-    /// What could not be delivered yet, as too much waits already.
-    pending: std::collections::VecDeque<Result<Delivery, StreamError>>,
+    /// What could not be delivered yet, as too much waits already: of each partition at most that it was taken and given, one failure, and
+    /// what one poll brought.
+    pending: VecDeque<Result<Delivery, StreamError>>,
     is_paused: bool,
+    texts: Texts,
     commands: commands::Receiver<Command>,
 }
 
@@ -85,11 +89,12 @@ impl Poller {
         Ok(Poller {
             consumer,
             topic: options.url.topic.clone(),
-            partitions: HashMap::new(),
+            partitions: HashMap::default(),
             beginning: Vec::new(),
             deliveries,
-            pending: std::collections::VecDeque::new(),
+            pending: VecDeque::new(),
             is_paused: false,
+            texts: Texts::default(),
             commands,
         })
     }
@@ -155,21 +160,33 @@ impl Poller {
 
     /// Takes what came, at most a batch of it.
     fn poll(&mut self) {
-        let mut batches = HashMap::<i32, Batch>::new();
-        let mut wait = POLL_WAIT;
+        let Poller { consumer, topic, partitions, texts, .. } = self;
+        let mut taken = Taken { topic, partitions, texts, batches: HashMap::default() };
+        let (mut wait, mut failure) = (POLL_WAIT, None);
         for _ in 0..BATCH_CLICKS_MAX {
-            match self.consumer.poll(wait) {
-                Some(Ok(message)) => take(&self.topic, &mut self.partitions, &mut batches, &message),
-                Some(Err(error)) => {
-                    let error = heard(error);
-                    self.pending.extend(error.map(Err));
-                    break;
-                }
+            failure = match consumer.poll(wait) {
+                Some(Ok(message)) => taken.add(&message).err(),
+                Some(Err(error)) => heard(error),
                 None => break,
+            };
+            if failure.is_some() {
+                break;
             }
             wait = Duration::ZERO;
         }
+        let batches = taken.batches;
         self.pending.extend(batches.into_values().map(|batch| Ok(Delivery::Clicks(batch))));
+        if let Some(failure) = failure {
+            self.fail(failure);
+        }
+    }
+
+    /// One failure waits to be heard: the first that ends the stream, or else the last.
+    fn fail(&mut self, failure: StreamError) {
+        if !self.pending.iter().any(|waiting| matches!(waiting, Err(StreamError::Lost(_)))) {
+            self.pending.retain(Result::is_ok);
+            self.pending.push_back(Err(failure));
+        }
     }
 
     /// Takes note of partitions that were given or taken while polling.
@@ -184,7 +201,10 @@ impl Poller {
                     self.partitions.remove(&partition);
                     self.beginning.retain(|(beginning, _)| *beginning != partition);
                     gauge!("septet_consumer_lag", "partition" => partition.to_string()).set(0);
-                    self.pending.push_back(Ok(Delivery::Closed(source(&self.topic, partition))));
+                    let source = source(&self.topic, partition);
+                    // What is not delivered yet comes to whoever has it now.
+                    self.pending.retain(|waiting| !waiting.as_ref().is_ok_and(|delivery| delivery.is_of(&source)));
+                    self.pending.push_back(Ok(Delivery::Closed(source)));
                 }
             }
             gauge!("septet_consumer_partitions").set(self.partitions.len() as f64);
@@ -230,31 +250,42 @@ fn heard(error: KafkaError) -> Option<StreamError> {
     }
 }
 
-fn take(
-    topic: &str,
-    partitions: &mut HashMap<i32, Option<u64>>,
-    batches: &mut HashMap<i32, Batch>,
-    message: &BorrowedMessage<'_>,
-) {
-    let (partition, offset) = (message.partition(), message.offset().cast_unsigned());
-    // What comes from before the beginning was on its way already.
-    let Some(Some(next)) = partitions.get_mut(&partition) else { return };
-    if offset < *next {
-        return;
-    }
-    lose(offset - *next, partition);
-    *next = offset + 1;
-    let batch = batches.entry(partition).or_insert_with(|| Batch {
-        source: source(topic, partition),
-        clicks: Vec::new(),
-        through: 0,
-        gone: Vec::new(),
-    });
-    batch.through = offset + 1;
-    match Event::decode(message.payload().unwrap_or_default()) {
-        Ok(Event::Click(click)) => batch.clicks.push(Sequenced { sequence: offset + 1, click }),
-        Ok(Event::LogEnded(log)) => batch.gone.push(log),
-        Err(error) => unreadable(&error, partition, offset),
+/// What one poll brings.
+struct Taken<'a> {
+    topic: &'a str,
+    partitions: &'a mut HashMap<i32, Option<u64>>,
+    texts: &'a mut Texts,
+    batches: HashMap<i32, Batch>,
+}
+
+impl Taken<'_> {
+    fn add(&mut self, message: &BorrowedMessage<'_>) -> Result<(), StreamError> {
+        let (partition, offset) = (message.partition(), message.offset().cast_unsigned());
+        // What comes from before the beginning was on its way already.
+        let Some(Some(next)) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        if offset < *next {
+            return Ok(());
+        }
+        let event = Event::decode(message.payload().unwrap_or_default(), self.texts);
+        if let Err(error @ EventError::Unknown) = event {
+            let sentence = format!("record {offset} of partition {partition} cannot be counted: {error}");
+            return Err(StreamError::Lost(sentence.into()));
+        }
+        lose(offset - *next, partition);
+        *next = offset + 1;
+        let batch = self.batches.entry(partition).or_insert_with(|| Batch {
+            source: source(self.topic, partition),
+            clicks: Vec::new(),
+            through: 0,
+            gone: Vec::new(),
+        });
+        batch.through = offset + 1;
+        match event {
+            Ok(Event::Click(click)) => batch.clicks.push(Sequenced { sequence: offset + 1, click }),
+            Ok(Event::LogEnded(log)) => batch.gone.push(log),
+            Err(error) => unreadable(&error, partition, offset),
+        }
+        Ok(())
     }
 }
 
