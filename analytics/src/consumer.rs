@@ -124,8 +124,8 @@ impl Counting {
         }
     }
 
-    /// Keeps no more logs than `max`.
-    fn forget_logs(&mut self, source: &Source, max: usize) {
+    /// Keeps no more logs than `max`, `last` among them: that of the click counted last, by which a stream knows its source again.
+    fn forget_logs(&mut self, source: &Source, max: usize, last: Option<LogId>) {
         let logs = &mut self.progress.logs;
         let before = logs.len();
         if before <= max {
@@ -133,8 +133,10 @@ impl Counting {
         }
         let heard = std::mem::take(&mut self.heard);
         logs.retain(|log, _| heard.contains(log));
-        while logs.len() > max {
-            logs.pop_first();
+        let surplus: Vec<_> =
+            logs.keys().copied().filter(|log| Some(*log) != last).take(logs.len().saturating_sub(max)).collect();
+        for log in surplus {
+            logs.remove(&log);
         }
         let forgotten = before - logs.len();
         counter!("septet_progress_logs_forgotten_total").increment(forgotten as u64);
@@ -285,7 +287,8 @@ impl Consumer {
             counting.progress.logs.remove(log);
             counting.heard.remove(log);
         }
-        counting.forget_logs(&batch.source, self.options.logs_max);
+        let last = batch.clicks.last().map(|sequenced| sequenced.click.log);
+        counting.forget_logs(&batch.source, self.options.logs_max, last);
         counting.progress.watermark = counting.progress.watermark.max(batch.through);
         counting.changed = true;
         self.uncommitted_since.get_or_insert_with(Instant::now);

@@ -373,6 +373,22 @@ async fn of_too_many_logs_those_go_that_were_not_heard_of() {
     assert_eq!(store.clicks(Subject::All), 6);
 }
 
+// By the log of the click counted last, a stream tells whether it is what was counted. Seen to fail when those went that were first in order.
+#[tokio::test(start_paused = true)]
+async fn the_log_of_the_last_click_stays() {
+    let store = Arc::new(Store::default());
+    let (send, stream, _) = fed();
+    let mut batch = batch(1..=6, 1);
+    for (sequenced, log) in batch.clicks.iter_mut().zip([6, 5, 4, 3, 2, 1]) {
+        sequenced.click.log = LogId(log);
+    }
+    send.send(batch).unwrap();
+    let options = ConsumerOptions { logs_max: 2, ..ConsumerOptions::default() };
+    Consumer::run(Box::new(stream), store.clone(), options, async {}).await.unwrap();
+    let kept: Vec<_> = store.progress.lock().logs.keys().map(|log| log.0).collect();
+    assert_eq!((kept.len(), kept[0]), (2, 1), "{kept:?}");
+}
+
 // A consumer that starts after a crash goes on where the store is. Seen to fail when the progress is not read.
 #[tokio::test(start_paused = true)]
 async fn a_replay_after_a_crash_counts_once() {
