@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     allocator::{self, Allocator},
-    api::{Api, RootTarget, auth::Authenticator},
+    api::{Api, RootTarget, auth::Authenticator, link_clicks::LinkClicks},
     api_key,
     backends::{self, Backends},
     changes::{Changes, Hearing},
@@ -172,7 +172,12 @@ impl Application {
         let shortener = Shortener::new(Arc::clone(store), allocator.clone(), changes, settings.public_url.clone());
         let shared = Shared {
             readiness: ops.readiness.clone(),
-            api: web::Data::new(Api { shortener, queries: Arc::clone(queries), codec: Arc::clone(codec) }),
+            api: web::Data::new(Api {
+                shortener,
+                queries: Arc::clone(queries),
+                clicks: LinkClicks::new(Arc::clone(queries)),
+                codec: Arc::clone(codec),
+            }),
             authenticator: web::Data::new(Authenticator::new(Arc::clone(store))),
             root: web::Data::new(RootTarget(starting.root.clone())),
             cache: Arc::clone(&cache),

@@ -31,6 +31,7 @@ const CHANGES_HEARD_TOTAL: &str = "septet_changes_heard_total";
 const CHANGES_TOLD: &str = "septet_changes_told_total";
 const CHANGES_UNTOLD: &str = "septet_changes_untold_total";
 const CHANGES_BROKEN: &str = "septet_changes_stream_failures_total";
+const LINKS_WITHOUT_CLICKS: &str = "septet_links_without_clicks_total";
 const QR_REFUSED: &str = "septet_qr_refused_total";
 const READS_REFUSED: &str = "septet_store_reads_refused_total";
 const BODIES_REFUSED: &str = "septet_bodies_refused_total";
@@ -61,6 +62,10 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 fn describe() {
     describe_counter!(REDIRECTS, "Requests for keys, by outcome: found, expired, absent, unavailable");
+    describe_counter!(
+        LINKS_WITHOUT_CLICKS,
+        "Links answered as if nobody had clicked them, as analytics did not answer in time"
+    );
     describe_counter!(STALE, "Redirects answered from the cache past its time, as the link store did not answer");
     describe_counter!(LOADS, "Reads of the link store for redirects");
     describe_counter!(LOADS_REFUSED, "Redirects answered 503 as too many reads of the link store were under way");
@@ -176,6 +181,10 @@ pub fn store_read_refused() {
 
 pub fn body_refused(reason: &'static str) {
     counter!(BODIES_REFUSED, "reason" => reason).increment(1);
+}
+
+pub fn links_without_clicks(links: usize) {
+    counter!(LINKS_WITHOUT_CLICKS).increment(links as u64);
 }
 
 pub fn qr_refused() {

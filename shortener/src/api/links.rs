@@ -228,22 +228,8 @@ fn view(api: &Api, link: &Link, totals: Totals) -> LinkView {
     LinkView::new(link, totals, api.shortener.home(), &api.codec)
 }
 
-/// How often each link was clicked; zero while analytics does not answer, which must not keep anybody from their links.
+/// How often each link was clicked.
 async fn totals(api: &Api, links: &[&Link]) -> Vec<Totals> {
     let ids: Vec<u64> = links.iter().map(|link| link.id.0).collect();
-    let asked = tokio::time::timeout(TOTALS_WAIT, api.queries.totals(&ids)).await;
-    match asked {
-        Ok(Ok(totals)) => totals,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "links are answered without their clicks");
-            vec![Totals::default(); ids.len()]
-        }
-        Err(_) => {
-            tracing::warn!("links are answered without their clicks: analytics took too long");
-            vec![Totals::default(); ids.len()]
-        }
-    }
+    api.clicks.of(&ids).await
 }
-
-/// How long an answer about links waits for their clicks.
-const TOTALS_WAIT: std::time::Duration = std::time::Duration::from_millis(500);

@@ -12,6 +12,7 @@ pub mod auth;
 mod body;
 pub mod error;
 mod fields;
+pub mod link_clicks;
 mod links;
 mod measure;
 mod params;
@@ -19,11 +20,13 @@ mod qr;
 mod view;
 
 use error::{ApiError, Code};
+use link_clicks::LinkClicks;
 
 /// What the handlers work with.
 pub struct Api {
     pub shortener: Shortener,
     pub queries: Arc<dyn Queries>,
+    pub clicks: LinkClicks,
     pub codec: Arc<Codec>,
 }
 
