@@ -168,6 +168,7 @@ fn yaml(node: &Node, data: &Path) -> String {
         CommitLog::Batch => "commitlog_sync: batch",
         CommitLog::Periodic => "commitlog_sync: periodic\ncommitlog_sync_period: 10s",
     };
+    // Nodes that join have nothing to fetch: streaming would only make their start slower, and fail on a machine that pauses.
     format!(
         "cluster_name: septet
 num_tokens: 16
@@ -193,6 +194,7 @@ commitlog_directory: \"{data}/commitlog\"
 saved_caches_directory: \"{data}/saved_caches\"
 hints_directory: \"{data}/hints\"
 auto_snapshot: false
+auto_bootstrap: false
 "
     )
 }

@@ -107,7 +107,7 @@ pub fn unique_name(prefix: &str) -> String {
 }
 
 /// How long an engine may take to start or to stop, and a step of its preparation to end.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 fn or_fail<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|err| panic!("{err:#}"))

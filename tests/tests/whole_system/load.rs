@@ -16,6 +16,7 @@ use reqwest::{Method, header::USER_AGENT};
 use septet_tests::{
     client::{Client, Link, try_send},
     septet::API_KEY,
+    wait,
 };
 use serde_json::json;
 use tokio::{task::JoinSet, time::sleep};
@@ -26,6 +27,8 @@ const CREATORS: u64 = 2;
 const CLICKERS: u64 = 6;
 /// Between two requests of one person, so that the machine has time for the rest.
 const PAUSE: Duration = Duration::from_millis(4);
+/// How long it may take until a new link is made, and known.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// After a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,6 +58,8 @@ pub struct Ledger {
     /// The links that are opened.
     pub targets: Vec<(Link, Clicks)>,
     pub redirects_refused: u64,
+    /// The last refusal of a redirect, or failure.
+    pub refusal: Option<String>,
     pub creates_refused: u64,
 }
 
@@ -76,12 +81,19 @@ pub struct Load {
 }
 
 impl Load {
-    /// Makes the links that are opened, and begins.
+    /// Makes the links that are opened, waits until every instance knows them, and begins.
     pub async fn start(instances: &[SocketAddr]) -> Self {
         let ledger = Arc::new(Mutex::new(Ledger::default()));
-        let client = Client::new(instances[0], API_KEY);
+        let clients = clients(instances);
         for n in 0..LINKS {
-            let link = client.link_to(&format!("https://example.com/target/{n}")).await;
+            let url = format!("https://example.com/target/{n}");
+            // A database that has just started may be slow to answer.
+            let make = async || made(&clients[0], &url).await.ok().flatten();
+            let link = wait::until("a link is made", SETTLED_WITHIN, make).await;
+            for client in &clients {
+                let leads = async || (client.peek(&link.key).await.status == 302).then_some(());
+                wait::until("a link leads somewhere", SETTLED_WITHIN, leads).await;
+            }
             let mut ledger = ledger.lock();
             ledger.urls.insert(link.key.clone(), link.url.clone());
             ledger.targets.push((link, Clicks::default()));
@@ -89,10 +101,10 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let mut people = JoinSet::new();
         for n in 0..CREATORS {
-            people.spawn(create(clients(instances), Arc::clone(&ledger), Arc::clone(&stop), n));
+            people.spawn(create(clients.clone(), Arc::clone(&ledger), Arc::clone(&stop), n));
         }
         for n in 0..CLICKERS {
-            people.spawn(click(clients(instances), Arc::clone(&ledger), Arc::clone(&stop), n));
+            people.spawn(click(clients.clone(), Arc::clone(&ledger), Arc::clone(&stop), n));
         }
         Load { ledger, stop, people }
     }
@@ -119,21 +131,29 @@ async fn create(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<Atom
         }
         let url = format!("https://example.com/{seed}/{n}");
         let client = clients.choose(&mut random).expect("there are instances");
-        match try_send(client.api(Method::POST, "/links").json(&json!({ "url": url }))).await {
-            Ok(answer) if answer.status == 200 => {
-                let link = answer.link();
+        match made(client, &url).await {
+            Ok(Some(link)) => {
                 let before = ledger.lock().urls.insert(link.key.clone(), url);
                 assert!(before.is_none(), "the key {} was answered twice", link.key);
                 sleep(PAUSE).await;
             }
-            Ok(answer) => {
-                assert_eq!(answer.status, 503, "{answer:?}");
+            Ok(None) => {
                 ledger.lock().creates_refused += 1;
                 sleep(REFUSED_PAUSE).await;
             }
             Err(_) => sleep(REFUSED_PAUSE).await,
         }
     }
+}
+
+/// A new link, or nothing if it was refused for now.
+async fn made(client: &Client, url: &str) -> reqwest::Result<Option<Link>> {
+    let answer = try_send(client.api(Method::POST, "/links").json(&json!({ "url": url }))).await?;
+    if answer.status == 200 {
+        return Ok(Some(answer.link()));
+    }
+    assert_eq!(answer.status, 503, "{answer:?}");
+    Ok(None)
 }
 
 async fn click(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>, seed: u64) {
@@ -161,10 +181,12 @@ async fn click(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<Atomi
                 Ok(answer) => {
                     assert_eq!(answer.status, 503, "a link that is there: {answer:?}");
                     ledger.redirects_refused += 1;
+                    ledger.refusal = Some(format!("{answer:?}"));
                     pause = REFUSED_PAUSE;
                 }
-                Err(_) => {
+                Err(error) => {
                     ledger.targets[target].1.unanswered[agent] += 1;
+                    ledger.refusal = Some(format!("{error:?}"));
                     pause = REFUSED_PAUSE;
                 }
             }

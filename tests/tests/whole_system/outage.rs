@@ -32,7 +32,7 @@ async fn redirects_do_not_notice_that_kafka_is_away() {
     let ledger = load.stop().await;
     say(&format!("{with} redirects in {PART:?} with Kafka, {without} without"));
     let (_, unanswered) = ledger.clicks();
-    assert_eq!((ledger.redirects_refused, unanswered), (0, 0), "every redirect is answered");
+    assert_eq!((ledger.redirects_refused, unanswered), (0, 0), "every redirect is answered: {:?}", ledger.refusal);
     assert!(without > 0, "the load went on");
     check(&system.client(0), &ledger).await;
 }
