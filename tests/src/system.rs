@@ -113,6 +113,11 @@ impl System {
         Client::new(self.shortener(number), API_KEY)
     }
 
+    /// What a shortener says of itself.
+    pub async fn shortener_metric(&self, number: usize, name: &str) -> f64 {
+        self.shorteners[number].running().metric(name).await
+    }
+
     /// Where everything is, for people.
     pub fn places(&self) -> Vec<(&'static str, Vec<String>)> {
         let http =

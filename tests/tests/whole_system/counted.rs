@@ -7,12 +7,24 @@ use std::{
 
 use septet_tests::{client::Client, system::System, wait};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::sleep,
+};
 
 use crate::load::{Ledger, browsers};
 
 /// How long it may take until all is up again, and counted.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(180);
+
+/// The whole system, alone on this machine: one at a time is enough of it.
+pub async fn start() -> (MutexGuard<'static, ()>, System) {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let turn = TURN.lock().await;
+    let system = tokio::task::block_in_place(|| System::start(say));
+    up(&system).await;
+    (turn, system)
+}
 
 /// Waits until every service is ready.
 pub async fn up(system: &System) {
@@ -22,24 +34,26 @@ pub async fn up(system: &System) {
 /// What was answered is there, and counted: for each link, for each browser, and altogether.
 pub async fn check(client: &Client, ledger: &Ledger) {
     let (answered, unanswered) = ledger.clicks();
-    wait::until("all clicks counted", CAUGHT_UP_WITHIN, async || (client.clicks(None).await >= answered).then_some(()))
-        .await;
+    wait::until("all clicks counted", CAUGHT_UP_WITHIN, async || {
+        let counted = asked(client, "count", None).await?["clicks"].as_u64();
+        counted.filter(|counted| *counted >= answered)
+    })
+    .await;
     // What is counted too much would come a little later.
     sleep(Duration::from_secs(3)).await;
-    let all = client.clicks(None).await;
+    let all = people(client, None).await;
     assert!(
         (answered..=answered + unanswered).contains(&all),
         "{all} counted, {answered} answered and {unanswered} not"
     );
     let mut by_link = 0;
     for (link, clicks) in &ledger.targets {
-        let counted = client.clicks(Some(&link.id)).await;
+        let counted = people(client, Some(&link.id)).await;
         by_link += counted;
         let least: u64 = clicks.answered.iter().sum();
         let most = least + clicks.unanswered.iter().sum::<u64>();
         assert!((least..=most).contains(&counted), "{}: {counted} counted, {clicks:?}", link.key);
-        let query = [("event", "clicks"), ("groupBy", "browsers"), ("interval", "all"), ("linkId", link.id.as_str())];
-        let by_browser = client.get("/analytics", &query).await.ok();
+        let by_browser = answer(client, "browsers", Some(&link.id)).await;
         for (place, browser) in browsers().into_iter().enumerate() {
             let counted = of_browser(&by_browser, browser);
             let (least, most) = (clicks.answered[place], clicks.answered[place] + clicks.unanswered[place]);
@@ -51,6 +65,22 @@ pub async fn check(client: &Client, ledger: &Ledger) {
         let answer = client.peek(key).await;
         assert_eq!((answer.status, answer.header("location")), (302, Some(url.as_str())), "{key}");
     }
+}
+
+async fn people(client: &Client, link: Option<&str>) -> u64 {
+    answer(client, "count", link).await["clicks"].as_u64().expect("a number")
+}
+
+/// The answer to a question about all of the time, however busy everything is after what has happened.
+async fn answer(client: &Client, group_by: &str, link: Option<&str>) -> Value {
+    wait::until("an answer", CAUGHT_UP_WITHIN, async || asked(client, group_by, link).await).await
+}
+
+async fn asked(client: &Client, group_by: &str, link: Option<&str>) -> Option<Value> {
+    let mut query = vec![("event", "clicks"), ("groupBy", group_by), ("interval", "all")];
+    query.extend(link.map(|id| ("linkId", id)));
+    let answer = client.get("/analytics", &query).await;
+    (answer.status != 503).then(|| answer.ok())
 }
 
 fn of_browser(rows: &Value, browser: &str) -> u64 {

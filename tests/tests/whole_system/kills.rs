@@ -3,11 +3,11 @@
 use std::{env, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
-use septet_tests::system::{EACH, Part, System};
+use septet_tests::system::{EACH, Part};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    counted::{check, say, up},
+    counted::{check, say, start, up},
     load::Load,
 };
 
@@ -26,8 +26,7 @@ async fn whatever_is_killed_every_answered_click_is_counted_exactly_once() {
     let seed = rand::random();
     say(&format!("seed {seed}, {seconds} s"));
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut system = tokio::task::block_in_place(|| System::start(say));
-    up(&system).await;
+    let (_turn, mut system) = start().await;
     let instances: Vec<_> = (0..EACH).map(|number| system.shortener(number)).collect();
     let load = Load::start(&instances).await;
     let (deadline, mut kills) = (Instant::now() + Duration::from_secs(seconds), 0);

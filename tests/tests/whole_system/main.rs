@@ -1,5 +1,6 @@
 //! The whole system, and everything of it killed while links are made and opened.
 
+mod changes;
 mod counted;
 mod kills;
 mod load;

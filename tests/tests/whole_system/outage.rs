@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use septet_tests::system::{EACH, Part, System};
+use septet_tests::system::{EACH, Part};
 use tokio::time::sleep;
 
 use crate::{
-    counted::{check, say, up},
+    counted::{check, say, start, up},
     load::Load,
 };
 
@@ -17,8 +17,7 @@ const PART: Duration = Duration::from_secs(15);
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs MariaDB, Kafka and Cassandra: run by tests/run"]
 async fn redirects_do_not_notice_that_kafka_is_away() {
-    let mut system = tokio::task::block_in_place(|| System::start(say));
-    up(&system).await;
+    let (_turn, mut system) = start().await;
     let instances: Vec<_> = (0..EACH).map(|number| system.shortener(number)).collect();
     let load = Load::start(&instances).await;
     let answered = || load.ledger.lock().clicks().0;
