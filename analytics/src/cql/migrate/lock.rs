@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::patience::patiently;
 use crate::cql::{Conditional, Cql, CqlError, Kind, SchemaError, Statement};
 
 /// How long a lock is held from its last renewal. Longer than a statement, and the wait for the nodes to agree on it, may take.
@@ -37,7 +38,8 @@ pub struct Lock<'a> {
 
 impl<'a> Lock<'a> {
     pub async fn take(cql: &'a Cql, is_scylla: bool) -> Result<Self, SchemaError> {
-        cql.define(&table(cql.keyspace(), is_scylla)).await?;
+        let table = table(cql.keyspace(), is_scylla);
+        patiently(async || cql.define(&table).await).await?;
         let ttl = LOCK_TTL.as_secs();
         let take = format!("INSERT INTO schema_lock (only, holder) VALUES (1, ?) IF NOT EXISTS USING TTL {ttl}");
         let renew = format!("UPDATE schema_lock USING TTL {ttl} SET holder = ? WHERE only = 1 IF holder = ?");

@@ -17,6 +17,7 @@
 
 mod keyspace;
 mod lock;
+mod patience;
 mod record;
 mod statements;
 mod tablets;
@@ -25,7 +26,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use self::{keyspace::Placed, lock::Lock, record::Record};
+use self::{keyspace::Placed, lock::Lock, patience::patiently, record::Record};
 use super::{Cql, CqlError, CqlOptions, SchemaError, connect};
 
 pub use keyspace::Keyspace;
@@ -107,17 +108,23 @@ async fn place(options: &CqlOptions, replication_factor: u32) -> Result<(Cql, Ke
 }
 
 async fn bring_up_to_date(cql: &Cql, lock: &Lock<'_>, schema: Schema) -> Result<Vec<i32>, SchemaError> {
-    lock.renew().await?;
-    cql.define(record::TABLE).await?;
-    let record = Record::prepare(cql).await?;
-    let missing = schema.missing(cql.keyspace(), &record.applied(schema.name).await?)?;
+    let define = async |statement: &str| {
+        patiently(async || {
+            lock.renew().await?;
+            cql.define(statement).await
+        })
+        .await
+    };
+    define(record::TABLE).await?;
+    let record = patiently(async || Ok(Record::prepare(cql).await?)).await?;
+    let applied = patiently(async || Ok(record.applied(schema.name).await?)).await?;
+    let missing = schema.missing(cql.keyspace(), &applied)?;
     for migration in &missing {
         tracing::info!(part = schema.name, version = migration.version, "applying a migration");
         for statement in statements::of(migration.cql) {
-            lock.renew().await?;
-            cql.define(&statement).await?;
+            define(&statement).await?;
         }
-        record.add(schema.name, migration.version).await?;
+        patiently(async || Ok(record.add(schema.name, migration.version).await?)).await?;
     }
     Ok(missing.iter().map(|migration| migration.version).collect())
 }
