@@ -12,7 +12,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// What clicks wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    #[cfg(feature = "consumer")]
     Counting,
     #[cfg(feature = "kafka")]
     Forwarding,
@@ -21,7 +20,6 @@ pub(crate) enum Work {
 impl Work {
     fn failed(self, step: &'static str) {
         match self {
-            #[cfg(feature = "consumer")]
             Work::Counting => counter!("septet_consumer_failures_total", "step" => step).increment(1),
             #[cfg(feature = "kafka")]
             Work::Forwarding => counter!("septet_forwarder_failures_total", "step" => step).increment(1),
@@ -30,7 +28,6 @@ impl Work {
 
     fn done(self) -> &'static str {
         match self {
-            #[cfg(feature = "consumer")]
             Work::Counting => "counted",
             #[cfg(feature = "kafka")]
             Work::Forwarding => "forwarded",

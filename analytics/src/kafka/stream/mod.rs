@@ -67,7 +67,7 @@ impl KafkaStream {
         thread.spawn(move || poller.run()).map_err(|error| StreamError::Failed(error.into()))?;
         Ok(KafkaStream {
             topic: options.url.topic.clone(),
-            origins: Origins::new(options).map_err(failed)?,
+            origins: Origins::new(options),
             delivered,
             commands: command,
             rest: None,

@@ -3,15 +3,15 @@
 //!
 //! What was counted last is looked up again: it must be there, and be a click that was counted.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    config::FromClientConfigAndContext,
+    config::{ClientConfig, FromClientConfigAndContext},
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
-use tokio::{sync::Mutex, task::spawn_blocking, time::Instant};
+use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{failed, poller::lose};
 use crate::{
@@ -27,10 +27,10 @@ use crate::{
 /// How long a look at one record may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks at partitions, one after the other, by a client of its own.
+/// Looks at partitions, each by a client of its own: one that was kept would first tell of every connection that it has lost since.
 pub(super) struct Origins {
     topic: String,
-    client: Arc<Mutex<BaseConsumer<Quiet>>>,
+    config: ClientConfig,
 }
 
 /// What stands where the last counted record stood.
@@ -41,11 +41,10 @@ enum Found {
 }
 
 impl Origins {
-    pub fn new(options: &KafkaOptions) -> Result<Self, KafkaError> {
+    pub fn new(options: &KafkaOptions) -> Self {
         let mut config = options.config();
         config.set("group.id", "septet-origins").set("enable.auto.commit", "false").set("fetch.wait.max.ms", "50");
-        let client = BaseConsumer::from_config_and_context(&config, Quiet)?;
-        Ok(Origins { topic: options.url.topic.clone(), client: Arc::new(Mutex::new(client)) })
+        Origins { topic: options.url.topic.clone(), config }
     }
 
     /// The offset to go on from.
@@ -53,12 +52,10 @@ impl Origins {
     /// # Errors
     /// [`StreamError::Lost`] if it is another topic than the one that was counted.
     pub async fn check(&self, partition: i32, progress: &Progress) -> Result<u64, StreamError> {
-        let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+        let (config, topic) = (self.config.clone(), self.topic.clone());
         let counted = progress.watermark;
         let looked = spawn_blocking(move || {
-            let client = client.blocking_lock();
-            // A client knows for a quarter of an hour how many partitions there were: this one may be new.
-            client.fetch_metadata(Some(&topic), METADATA_TIMEOUT)?;
+            let client = BaseConsumer::from_config_and_context(&config, Quiet)?;
             let (low, high) = client.fetch_watermarks(&topic, partition, METADATA_TIMEOUT)?;
             let (low, high) = (low.cast_unsigned(), high.cast_unsigned());
             let last = counted.checked_sub(1).filter(|last| (low..high).contains(last));
@@ -93,19 +90,17 @@ fn at(client: &BaseConsumer<Quiet>, topic: &str, partition: i32, offset: u64) ->
     place.add_partition_offset(topic, partition, Offset::Offset(offset.cast_signed()))?;
     client.assign(&place)?;
     let deadline = Instant::now() + LOOK_TIMEOUT;
-    let found = loop {
+    let mut error = KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
+    while Instant::now() < deadline {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(record)) if record.partition() == partition && record.offset() == offset.cast_signed() => {
                 let event = Event::decode(record.payload().unwrap_or_default(), &mut Texts::default());
-                break event.map_or(Found::Unknown, Found::Event);
+                return Ok(event.map_or(Found::Unknown, Found::Event));
             }
-            Some(Ok(_)) | None if Instant::now() < deadline => {}
-            Some(Err(error)) => return Err(error),
-            Some(Ok(_)) | None => {
-                return Err(KafkaError::MessageConsumption(rdkafka::error::RDKafkaErrorCode::OperationTimedOut));
-            }
+            // A connection that is lost is made again.
+            Some(Err(lost)) => error = lost,
+            Some(Ok(_)) | None => {}
         }
-    };
-    client.unassign()?;
-    Ok(found)
+    }
+    Err(error)
 }

@@ -25,6 +25,7 @@ use crate::{
         texts::Texts,
     },
     stream::{Batch, Delivery, Sequenced, StreamError},
+    trouble::{Trouble, Work},
 };
 
 /// How long one poll waits: so long a command may have to wait.
@@ -53,11 +54,12 @@ pub(super) struct Poller {
     /// Begins that were not carried out yet.
     beginning: Vec<(i32, u64)>,
     deliveries: Deliveries,
-    /// What could not be delivered yet, as too much waits already: of each partition at most that it was taken and given, one failure, and
-    /// what one poll brought.
+    /// What could not be delivered yet, as too much waits already: of each partition at most that it was taken and given, what one
+    /// poll brought, and the end.
     pending: VecDeque<Result<Delivery, StreamError>>,
     is_paused: bool,
     texts: Texts,
+    trouble: Trouble,
     commands: commands::Receiver<Command>,
 }
 
@@ -95,6 +97,7 @@ impl Poller {
             pending: VecDeque::new(),
             is_paused: false,
             texts: Texts::default(),
+            trouble: Trouble::new(Work::Counting, "stream"),
             commands,
         })
     }
@@ -160,32 +163,34 @@ impl Poller {
 
     /// Takes what came, at most a batch of it.
     fn poll(&mut self) {
-        let Poller { consumer, topic, partitions, texts, .. } = self;
+        let Poller { consumer, topic, partitions, texts, trouble, .. } = self;
         let mut taken = Taken { topic, partitions, texts, batches: HashMap::default() };
-        let (mut wait, mut failure) = (POLL_WAIT, None);
+        let mut wait = POLL_WAIT;
+        let mut end = None;
         for _ in 0..BATCH_CLICKS_MAX {
-            failure = match consumer.poll(wait) {
-                Some(Ok(message)) => taken.add(&message).err(),
-                Some(Err(error)) => heard(error),
-                None => break,
-            };
-            if failure.is_some() {
+            match consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    trouble.over();
+                    end = taken.add(&message).err();
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    end = Some(StreamError::Lost(error.into()))
+                }
+                // The client mends it itself, and says no more than this meanwhile.
+                Some(Err(error)) if is_trouble(&error) => drop(trouble.met(&error)),
+                Some(Err(_)) | None => break,
+            }
+            if end.is_some() {
                 break;
             }
             wait = Duration::ZERO;
         }
         let batches = taken.batches;
         self.pending.extend(batches.into_values().map(|batch| Ok(Delivery::Clicks(batch))));
-        if let Some(failure) = failure {
-            self.fail(failure);
-        }
-    }
-
-    /// One failure waits to be heard: the first that ends the stream, or else the last.
-    fn fail(&mut self, failure: StreamError) {
-        if !self.pending.iter().any(|waiting| matches!(waiting, Err(StreamError::Lost(_)))) {
-            self.pending.retain(Result::is_ok);
-            self.pending.push_back(Err(failure));
+        if let Some(end) = end
+            && self.pending.iter().all(Result::is_ok)
+        {
+            self.pending.push_back(Err(end));
         }
     }
 
@@ -194,6 +199,7 @@ impl Poller {
         for change in self.consumer.context().take_changes() {
             match change {
                 Change::Given(partition) => {
+                    self.trouble.over();
                     self.partitions.insert(partition, None);
                     self.pending.push_back(Ok(Delivery::Opened(source(&self.topic, partition))));
                 }
@@ -241,13 +247,9 @@ fn list(topic: &str, partitions: impl IntoIterator<Item = i32>) -> TopicPartitio
     list
 }
 
-/// What is to be said of an error of the client. What it mends itself is said nothing of.
-fn heard(error: KafkaError) -> Option<StreamError> {
-    match error {
-        KafkaError::MessageConsumption(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::NoError) => None,
-        KafkaError::MessageConsumptionFatal(_) => Some(StreamError::Lost(error.into())),
-        _ => Some(StreamError::Failed(error.into())),
-    }
+/// Whether an error of the client is worth a word.
+fn is_trouble(error: &KafkaError) -> bool {
+    !matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::NoError))
 }
 
 /// What one poll brings.
