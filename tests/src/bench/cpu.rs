@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fs};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::engines::Engine;
+
 /// Kernel clock ticks in a second, as `/proc` counts on Linux (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -73,6 +75,30 @@ impl Usage {
             major_faults: self.major_faults - before.major_faults,
         }
     }
+}
+
+impl Spent {
+    /// Microseconds that each of so many operations took, by thread name; names that differ by their number alone are one.
+    pub fn us_by_thread(&self, operations: u64) -> BTreeMap<String, f64> {
+        let mut by_thread = BTreeMap::new();
+        for (name, s) in &self.cpu_s_by_thread {
+            *by_thread.entry(without_number(name)).or_insert(0.0) += s * 1e6 / operations as f64;
+        }
+        by_thread
+    }
+}
+
+/// The name of a thread, and of all that differ from it by their number.
+fn without_number(thread: &str) -> String {
+    thread.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '#', ':', ' ']).to_owned()
+}
+
+/// The id of an engine's process.
+///
+/// # Panics
+/// When it does not run.
+pub fn pid_of(engine: &impl Engine) -> u32 {
+    engine.server().pid().as_raw_nonzero().get().cast_unsigned()
 }
 
 /// Seconds that `core` was busy since the machine began, whoever kept it: interrupts too, which no process is charged for.
@@ -146,6 +172,15 @@ mod tests {
         // Its work stays in the sum when it has ended; a tick is lost to rounding.
         let spent = Usage::of(process::id()).unwrap().since(&before);
         assert!(spent.cpu_s > worked_s - 0.02, "{spent:?}");
+    }
+
+    #[test]
+    fn threads_of_one_kind_are_one() {
+        let cpu_s_by_thread = [("worker-1", 1.0), ("worker-12", 2.0), ("rdk:main", 4.0)];
+        let cpu_s_by_thread = cpu_s_by_thread.map(|(name, s)| (name.to_owned(), s)).into();
+        let spent = Spent { cpu_s_by_thread, ..Spent::default() };
+        let expected = [("rdk:main", 400_000.0), ("worker", 300_000.0)];
+        assert_eq!(spent.us_by_thread(10), expected.map(|(name, us)| (name.to_owned(), us)).into());
     }
 
     #[test]

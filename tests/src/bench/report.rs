@@ -1,6 +1,7 @@
 //! What a run leaves: a table to read and the raw figures, with all that is needed to repeat it.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -85,6 +86,15 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// The median of each name's values.
+pub fn medians<'a>(maps: impl IntoIterator<Item = &'a BTreeMap<String, f64>>) -> BTreeMap<String, f64> {
+    let mut all: BTreeMap<&String, Vec<f64>> = BTreeMap::new();
+    for (name, value) in maps.into_iter().flatten() {
+        all.entry(name).or_default().push(*value);
+    }
+    all.into_iter().map(|(name, values)| (name.clone(), median(values))).collect()
+}
+
 fn with_ending(out: &Path, ending: &str) -> PathBuf {
     let mut file = out.as_os_str().to_owned();
     file.push(".");
@@ -123,6 +133,14 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median([]), 0.0);
+    }
+
+    #[test]
+    fn each_name_has_a_median_of_its_own() {
+        let maps = [[("a", 1.0), ("b", 5.0)], [("a", 3.0), ("c", 7.0)]];
+        let maps = maps.map(|map| map.map(|(name, value)| (name.to_owned(), value)).into());
+        let expected = [("a", 2.0), ("b", 5.0), ("c", 7.0)];
+        assert_eq!(medians(&maps), expected.map(|(name, value)| (name.to_owned(), value)).into());
     }
 
     #[test]

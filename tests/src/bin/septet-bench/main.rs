@@ -1,14 +1,20 @@
-//! The benchmark: what a redirect, a creation, a cached link, an id and a lease cost, measured on the real binaries over loopback.
+//! The benchmark: what a redirect, a creation, a cached link, an id, a lease and a counted click cost, and how soon what is asked is answered,
+//! measured on the real binaries over loopback.
 //!
-//! `links` makes the links once; `redirects` and `memory` use them; `creations`, `cluster`, `ids` and `leases` need none. Each prints a table, and
-//! writes it with the raw figures when `--out` names a file.
+//! `links` makes the links once; `redirects` and `memory` use them; the others need none: `creations`, `cluster`, `ids` and `leases`, and
+//! for the way of a click `counting`, `questions` and `answers`. Each prints a table, and writes it with the raw figures when `--out` names
+//! a file.
 
+mod answers;
+mod clicks;
 mod cluster;
+mod counting;
 mod creations;
 mod ids;
 mod leases;
 mod links;
 mod memory;
+mod questions;
 mod redirects;
 
 use std::path::PathBuf;
@@ -22,7 +28,8 @@ use septet_tests::{
 };
 
 #[derive(Debug, Parser)]
-#[command(name = "septet-bench", version, about = "What a redirect, a creation, a cached link, an id and a lease cost")]
+#[command(name = "septet-bench", version)]
+#[command(about = "What a redirect, a creation, a cached link, an id, a lease and a counted click cost")]
 struct Cli {
     #[command(subcommand)]
     subject: Subject,
@@ -46,6 +53,12 @@ enum Subject {
     Ids(ids::Settings),
     /// Leases a second from the token service on MariaDB
     Leases(leases::Settings),
+    /// Clicks a second that the analytics service counts, beside a bare client that reads the same topic, in turn
+    Counting(counting::Settings),
+    /// How long the analytics service takes to answer questions about three months of a link
+    Questions(questions::Settings),
+    /// Time from a click to an answer that has it, in the whole system
+    Answers(answers::Settings),
 }
 
 #[derive(Debug, Args)]
@@ -53,7 +66,7 @@ struct Common {
     /// Keep-alive connections of the load client
     #[arg(long, global = true, default_value_t = 64)]
     connections: usize,
-    /// A flag for septet, as NAME=VALUE; may be repeated
+    /// A flag for septet, or the analytics service, as NAME=VALUE; may be repeated
     #[arg(long, global = true, value_parser = flag)]
     septet_flag: Vec<Flag>,
     /// Writes FILE.md and FILE.json
@@ -89,5 +102,8 @@ fn main() -> Result<()> {
         Subject::Memory(settings) => memory::run(&settings, &common),
         Subject::Ids(settings) => ids::run(&settings, &common),
         Subject::Leases(settings) => leases::run(&settings, &common),
+        Subject::Counting(settings) => counting::run(&settings, &common),
+        Subject::Questions(settings) => questions::run(&settings, &common),
+        Subject::Answers(settings) => answers::run(&settings, &common),
     }
 }

@@ -242,13 +242,7 @@ impl Bench {
         let after = self.count(work, side)?;
         let each = |total: f64| total / outcome.answers as f64;
         let us_each = |spent: &Spent| each(spent.cpu_s * 1e6);
-        let by_thread = |spent: &Spent| {
-            let mut by_thread = BTreeMap::new();
-            for (name, s) in &spent.cpu_s_by_thread {
-                *by_thread.entry(without_number(name)).or_insert(0.0) += each(s * 1e6);
-            }
-            by_thread
-        };
+        let by_thread = |spent: &Spent| spent.us_by_thread(outcome.answers);
         let [septet, client, cassandra] = [0, 1, 2].map(|process| after.cpu[process].since(&before.cpu[process]));
         let statements: BTreeMap<_, _> = after
             .statements
@@ -320,11 +314,6 @@ fn ratios(turns: &[Turn], in_flight: &[usize]) -> Vec<Ratios> {
         }
     })
     .collect()
-}
-
-/// The name of a thread, and of all that differ from it by their number.
-fn without_number(thread: &str) -> String {
-    thread.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '#', ':', ' ']).to_owned()
 }
 
 impl Turn {

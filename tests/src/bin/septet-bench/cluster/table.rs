@@ -1,9 +1,9 @@
 //! The run as people read it.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use anyhow::Result;
-use septet_tests::bench::report::median;
+use septet_tests::bench::report::{median, medians};
 
 use super::{Figures, Ratios, Side, Turn, Work};
 
@@ -41,8 +41,8 @@ pub(super) fn table(figures: &Figures) -> Result<String> {
     for Ratios { work, in_flight, .. } in &figures.ratios {
         let turns = || of(figures, *work, *in_flight, Side::Septet);
         let processes = [
-            ("septet", threads(turns().map(|turn| &turn.septet_cpu_us_by_thread))),
-            ("Cassandra", threads(turns().map(|turn| &turn.cassandra_cpu_us_by_thread))),
+            ("septet", medians(turns().map(|turn| &turn.septet_cpu_us_by_thread))),
+            ("Cassandra", medians(turns().map(|turn| &turn.cassandra_cpu_us_by_thread))),
         ];
         for (process, threads) in processes {
             for (thread, us) in threads.into_iter().filter(|(_, us)| *us >= SHOWN_US) {
@@ -74,7 +74,7 @@ fn row(text: &mut String, figures: &Figures, ratios: &Ratios, side: Side) -> Res
         of(&|turn| turn.others_cores),
         turns().map(|turn| turn.others_cores).fold(0.0, f64::max),
     )?;
-    let statements = threads(turns().map(|turn| &turn.statements));
+    let statements = medians(turns().map(|turn| &turn.statements));
     let statements = statements.into_iter().filter(|(_, each)| *each >= 0.005);
     let mut told: Vec<_> = statements.map(|(table, each)| format!("{table} {each:.2}")).collect();
     let look_ups: Vec<f64> = turns().filter_map(|turn| turn.look_ups).collect();
@@ -94,13 +94,4 @@ fn name(work: Work) -> &'static str {
         Work::Creations => "creation",
         Work::Misses => "miss",
     }
-}
-
-/// Medians by name.
-fn threads<'a>(turns: impl Iterator<Item = &'a BTreeMap<String, f64>>) -> BTreeMap<String, f64> {
-    let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (name, each) in turns.flatten() {
-        all.entry(name.clone()).or_default().push(*each);
-    }
-    all.into_iter().map(|(name, each)| (name, median(each))).collect()
 }
