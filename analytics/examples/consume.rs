@@ -13,6 +13,11 @@ use analytics::{
     rollups::{Rollups, Subject, sqlite::SqliteRollups},
     stream::{Sequenced, Source},
 };
+
+/// As the services have it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LINKS: u64 = 100_000;
 
 /// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.

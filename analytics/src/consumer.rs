@@ -51,7 +51,7 @@ impl Default for ConsumerOptions {
         ConsumerOptions {
             commit_interval: Duration::from_millis(400),
             batch_clicks_max: 4_096,
-            commit_clicks_max: 32_768,
+            commit_clicks_max: 131_072,
             commit_bytes_max: 64 << 20,
             cache_bytes_max: 128 << 20,
             logs_max: 16_384,

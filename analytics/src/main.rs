@@ -10,6 +10,10 @@ use analytics::service::{
 use clap::Parser;
 use tokio::runtime::Runtime;
 
+/// Rows of clicks are many small allocations, which it serves faster than the system's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long the process waits at its end for work that has missed its deadline.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
