@@ -188,10 +188,14 @@ async fn clicks_within(store: &Arc<CqlRollups>, links: Links, quarters: [i64; 2]
     }
 }
 
-/// Whether all that the first rows tell of quarter-hours has ended, and all else is there.
-async fn until_daily(store: &Arc<CqlRollups>, source: &Source, counted: &[DayRow]) {
-    let daily: Vec<_> = counted.iter().map(DayRow::daily).collect();
-    until("quarter-hours end", LIMIT, || async { (rows(store, source).await == daily).then_some(()) }).await;
+/// Waits until no quarter-hour is left: then all else is there.
+async fn until_daily(keyspace: &Keyspace, store: &CqlRollups, source: &Source, counted: &[DayRow]) {
+    until("quarter-hours end", LIMIT, || async {
+        let rows = keyspace.rows("SELECT clicks FROM days").await;
+        rows.iter().all(|row| row.columns[0].is_none()).then_some(())
+    })
+    .await;
+    assert_eq!(rows(store, source).await, counted.iter().map(DayRow::daily).collect::<Vec<_>>());
 }
 
 /// What was clicked, in all and by value, is told of a day after its quarter-hours have ended, at the beginning of the day; a click that comes
@@ -206,7 +210,7 @@ async fn a_day_is_told_when_its_quarter_hours_have_ended() {
     let store = keyspace.store_keeping(Retention { detail: SECOND, ..Retention::default() }).await;
     let (source, clicks) = (Source("local".to_owned()), clicks_of_a_day(60));
     let counted = count_on(&store, &source, &clicks, 40).await;
-    until_daily(&store, &source, &counted).await;
+    until_daily(&keyspace, &store, &source, &counted).await;
     for links in [Links::One(7), Links::All] {
         assert_eq!(clicks_within(&store, links.clone(), [0, 1]).await, 40, "{links:?}");
         assert_eq!(clicks_within(&store, links.clone(), [1, 96]).await, 0, "{links:?}");
@@ -221,7 +225,7 @@ async fn a_day_is_told_when_its_quarter_hours_have_ended() {
     let late = count_on(&store, &source, &clicks, 60).await;
     assert!(late.iter().all(|row| row.clicks.clicks() == 60 && row.clicks.iter().count() == 1 + 20));
     assert_eq!(clicks_within(&store, Links::One(7), [0, 96]).await, 60, "whether the late ones have ended or not");
-    until_daily(&store, &source, &late).await;
+    until_daily(&keyspace, &store, &source, &late).await;
     assert_eq!(clicks_within(&store, Links::One(7), [0, 1]).await, 60);
 
     // From the start, as if nothing had ever ended.

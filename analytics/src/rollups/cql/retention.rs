@@ -14,8 +14,8 @@ pub const KEPT_MAX: Duration = Duration::from_secs(20 * 365 * 86_400);
 /// compacted together, as every strategy does in time, except for `TimeWindowCompactionStrategy`: it takes timestamps for
 /// times, and must not be set on these tables.
 ///
-/// Where detail ends before its day, the day's sums are written beside it each time: some 50 bytes more for a link that is clicked now
-/// and then. Otherwise nothing is: a day's sums are its quarter-hours, added up when somebody asks.
+/// Where detail ends before its day, the day's sums are written beside it each time: some 120 bytes, as many as the quarter-hours of a link that
+/// is clicked in one of them. Otherwise nothing is: a day's sums are its quarter-hours, added up when somebody asks.
 ///
 /// A click of a day whose detail has ended is counted on the sum; one of a day whose row has ended begins a new row, which counts from there.
 ///
@@ -23,8 +23,8 @@ pub const KEPT_MAX: Duration = Duration::from_secs(20 * 365 * 86_400);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
     /// At which quarter-hours of their day clicks were, all of them and those of each value; `None`: as long as the day, which it
-    /// cannot outlive. Later, they were at the beginning of the day, in UTC: days of other time zones then are off by what lies on
-    /// the other side of their midnight.
+    /// cannot outlive. Once that has ended, all of them count at the beginning of the day, in UTC: days of other time zones then are off by
+    /// what lies beyond their midnight.
     pub detail: Option<Duration>,
     /// Clicks of a day, all of them and those of each value.
     pub days: Option<Duration>,

@@ -6,13 +6,13 @@ use crate::{
     rollups::{DAY_MS, SLOT_MS, slots::SLOTS_PER_DAY},
 };
 
-/// More links and referrers than are kept, in every quarter-hour, by people and bots.
+/// More links and referrers than are kept, a few of the links often, in every quarter-hour, by people and bots.
 fn click(n: u64) -> Click {
     Click {
         log: LogId(1),
         offset: n,
         at_ms: 20_000 * DAY_MS + (n % u64::from(SLOTS_PER_DAY)) as i64 * SLOT_MS,
-        link: n * n % 9_973,
+        link: if n.is_multiple_of(2) { n % 100 } else { n * n % 9_973 },
         visitor: n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         bot: n.is_multiple_of(5),
         place: Place { country: if n.is_multiple_of(3) { "DE" } else { "FR" }.into(), ..Place::default() },
@@ -47,7 +47,7 @@ fn sums(row: &DayRow) -> Vec<(Text, u64, u64)> {
     all.map(|(value, slots)| (value, sum(slots).0, sum(slots).1)).collect()
 }
 
-/// Seen to fail when bots were left out of a sum, and when the others of the links were.
+/// Seen to fail when bots were left out of a sum, when the others of the links were, and when values came in another order.
 #[test]
 fn a_day_has_as_many_clicks_as_its_quarter_hours() {
     let mut row = DayRow::default();
@@ -64,14 +64,14 @@ fn a_day_has_as_many_clicks_as_its_quarter_hours() {
 
 /// Which values and links go to the others must not hang on when the quarter-hours ended.
 ///
-/// Seen to fail when links began anew with the weight of their clicks, and when values came back in another order.
+/// Seen to fail when values came in another order.
 #[test]
 fn counting_goes_on_from_the_sum_of_the_day_as_from_its_quarter_hours() {
     let mut whole = DayRow::default();
-    count(&mut whole, 0..7_000);
+    count(&mut whole, 0..12_000);
     let mut late = again(&whole.daily());
-    count(&mut whole, 7_000..20_000);
-    count(&mut late, 7_000..20_000);
+    count(&mut whole, 12_000..30_000);
+    count(&mut late, 12_000..30_000);
     assert_eq!(late.daily(), whole.daily());
     let places = |row: &DayRow| row.clicks.iter().map(|slot| slot.index).collect::<Vec<_>>();
     assert_eq!(places(&late), places(&whole), "late clicks have their quarter-hours");
