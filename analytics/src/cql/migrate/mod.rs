@@ -109,28 +109,29 @@ async fn place(options: &CqlOptions, replication_factor: u32) -> Result<(Cql, Ke
 }
 
 async fn bring_up_to_date(cql: &Cql, lock: &Lock<'_>, schema: Schema) -> Result<Vec<i32>, SchemaError> {
-    let define = async |statement: &str| {
-        patiently(async || {
-            lock.renew().await?;
-            match columns::are_there(cql, statement).await? {
-                true => cql.agreement().await,
-                false => cql.define(statement).await,
-            }
-        })
-        .await
-    };
-    define(record::TABLE).await?;
-    let record = patiently(async || Ok(Record::prepare(cql).await?)).await?;
-    let applied = patiently(async || Ok(record.applied(schema.name).await?)).await?;
+    define(cql, lock, record::TABLE).await?;
+    let record = patiently(|| async { Ok(Record::prepare(cql).await?) }).await?;
+    let applied = patiently(|| async { Ok(record.applied(schema.name).await?) }).await?;
     let missing = schema.missing(cql.keyspace(), &applied)?;
     for migration in &missing {
         tracing::info!(part = schema.name, version = migration.version, "applying a migration");
         for statement in statements::of(migration.cql) {
-            define(&statement).await?;
+            define(cql, lock, &statement).await?;
         }
-        patiently(async || Ok(record.add(schema.name, migration.version).await?)).await?;
+        patiently(|| async { Ok(record.add(schema.name, migration.version).await?) }).await?;
     }
     Ok(missing.iter().map(|migration| migration.version).collect())
+}
+
+async fn define(cql: &Cql, lock: &Lock<'_>, statement: &str) -> Result<(), SchemaError> {
+    patiently(|| async {
+        lock.renew().await?;
+        match columns::are_there(cql, statement).await? {
+            true => cql.agreement().await,
+            false => cql.define(statement).await,
+        }
+    })
+    .await
 }
 
 /// Tells whether the tables of a keyspace are those of this version.
