@@ -10,6 +10,7 @@ use scylla::{
     statement::unprepared::Statement,
     value::{CqlValue, Row},
 };
+use septet_tests::{engines::LIMIT, wait::until};
 
 use crate::{
     counting::{Counting, clicks},
@@ -72,8 +73,10 @@ async fn leaves_no_tombstone(keyspace: &Keyspace) {
 
 async fn trace(keyspace: &Keyspace, answer: &QueryResult) -> Vec<String> {
     let id = answer.tracing_id().expect("it was traced");
-    let trace = keyspace.session().get_tracing_info(&id).await.expect("the trace");
-    trace.events.into_iter().filter_map(|event| event.activity).collect()
+    let trace = || keyspace.session().get_tracing_info(&id);
+    // The node writes it after its answer, bit by bit; how long that took, last. Both tables of it are read at once, so it is read once more.
+    until("a statement is traced", LIMIT, || async { trace().await.ok()?.duration }).await;
+    trace().await.expect("the trace").events.into_iter().filter_map(|event| event.activity).collect()
 }
 
 /// A click by a bot leaves the visitors of a row as they are. Whoever has read the row writes it whole, as it may be on one replica only.
