@@ -95,6 +95,8 @@ pub struct Changes {
 ///
 /// - Each row carries the watermark up to which it has counted. A write with a lower watermark than the stored row's changes nothing:
 ///   a late writer can only write what is there already, or lose.
+/// - A store may keep quarter-hours for less time than their day: then all clicks of that day are in its first one, for questions and for
+///   counting on ([`DayRow::daily`]).
 /// - [`commit`](Rollups::commit) makes the progress durable only after every row: after a failure at any moment, any of
 ///   the rows may be new, the progress never is ahead of a row. What is durable survives a crash of the process and of the machine.
 #[async_trait]

@@ -154,6 +154,19 @@ impl DayRow {
         capped
     }
 
+    /// What is left of it once its quarter-hours have ended: the same, with all clicks in the first quarter-hour of the day. Counting may
+    /// go on from it: nothing but the quarter-hours of earlier clicks is missing.
+    pub fn daily(&self) -> DayRow {
+        DayRow {
+            watermark: self.watermark,
+            clicks: self.clicks.daily(),
+            visitors: self.visitors.clone(),
+            values: self.values.each_ref().map(Values::daily),
+            links: self.links.as_ref().map(|links| Box::new(links.daily())),
+            unwritten: self.unwritten,
+        }
+    }
+
     /// The blob of a part.
     pub fn encode(&self, part: Part) -> Vec<u8> {
         match part {
@@ -285,3 +298,6 @@ fn to_blob(version: u8, content: &impl Serialize, bytes: usize) -> Vec<u8> {
 fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
     postcard::from_bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,17 @@ impl Slots {
         }
     }
 
+    /// All of them in the first quarter-hour of the day; none if there are none.
+    pub(super) fn daily(&self) -> Slots {
+        let mut daily = Slots::default();
+        for slot in self.iter() {
+            let sum = daily.at(0);
+            sum.people += slot.people;
+            sum.bots += slot.bots;
+        }
+        daily
+    }
+
     /// All of them, of people and bots.
     pub fn clicks(&self) -> u64 {
         self.iter().map(|slot| slot.of(Bots::Include)).sum()

@@ -63,6 +63,13 @@ impl TopLinks {
         &self.other
     }
 
+    /// The same links of the same weights, with their clicks in the first quarter-hour of the day.
+    pub(super) fn daily(&self) -> TopLinks {
+        let links =
+            self.links.iter().map(|Link { id, weight, slots }| Link { id: *id, weight: *weight, slots: slots.daily() });
+        TopLinks { links: links.collect(), other: self.other.daily(), places: self.places.clone() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.links.is_empty() && self.other.is_empty()
     }

@@ -17,7 +17,7 @@ use crate::{
 pub enum RollupsSource {
     /// A file, for one consumer alone. It is made where there is none, and migrates itself.
     Sqlite(PathBuf),
-    Cql(CqlOptions, Retention),
+    Cql(Box<CqlOptions>, Retention),
 }
 
 /// Opens the store.

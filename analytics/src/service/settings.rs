@@ -18,6 +18,7 @@ use crate::{
         properties::{self, PropertiesError},
         topic::{PARTITIONS_MAX, TopicSettings},
     },
+    rollups::cql::RetentionError,
     secret::{Secret, SecretError},
 };
 
@@ -186,6 +187,8 @@ pub enum SettingError {
     UnknownRollups,
     #[error("--rollups {0}")]
     Rollups(#[from] CqlUrlError),
+    #[error("--detail-days-kept and --days-kept: {0}")]
+    Retention(#[from] RetentionError),
     #[error("--rollups-password-file {path} cannot be read: {source}")]
     RollupsPasswordFile { path: String, source: std::io::Error },
     #[error("--analytics-secret {0}")]

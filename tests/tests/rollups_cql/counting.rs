@@ -5,7 +5,7 @@ use std::sync::Arc;
 use analytics::{
     click::{Click, LogId, Place},
     fold::{Rows, fold, touched},
-    rollups::{Changes, DAY_MS, Rollups, RollupsError, SLOT_MS, cql::CqlRollups},
+    rollups::{Changes, DAY_MS, Day, DayRow, Rollups, RollupsError, SLOT_MS, Subject, cql::CqlRollups},
     stream::{Progress, Sequenced, Source},
 };
 
@@ -59,6 +59,11 @@ impl Counting {
             }
             fold(&mut self.progress, &mut self.rows, sequenced);
         }
+    }
+
+    /// A row that it has touched.
+    pub fn day(&self, subject: Subject, day: Day) -> &DayRow {
+        &self.rows.days[&(subject, day)]
     }
 
     /// One attempt to write everything.

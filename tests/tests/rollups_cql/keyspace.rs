@@ -29,9 +29,17 @@ static DONE_WITH: Mutex<Vec<CqlOptions>> = Mutex::new(Vec::new());
 
 const TABLES: [&str; 3] = ["days", "totals", "progress"];
 
+/// Each of the three kept for a time of its own: every statement of a row apart.
+pub const ALL_APART: Retention = Retention {
+    detail: Some(Duration::from_secs(3_600)),
+    days: Some(Duration::from_secs(3 * 3_600)),
+    visitors: Some(Duration::from_secs(2 * 3_600)),
+};
+
 /// A migrated keyspace on the shared Cassandra, empty at first.
 pub struct Keyspace {
     options: CqlOptions,
+    retention: Retention,
     session: Session,
 }
 
@@ -49,20 +57,31 @@ impl Keyspace {
         };
         let session = SessionBuilder::new().known_nodes(&options.url.nodes).build().await.expect("a session");
         session.use_keyspace(&options.url.keyspace, false).await.expect("the keyspace");
-        let keyspace = Keyspace { options, session };
+        let keyspace = Keyspace { options, retention: Retention::default(), session };
         if !is_new {
             keyspace.clear().await;
         }
         keyspace
     }
 
+    /// The same, with stores that keep what they count so long.
+    pub async fn keeping(retention: Retention) -> Self {
+        let mut keyspace = Keyspace::new().await;
+        keyspace.retention = retention;
+        keyspace
+    }
+
     /// A store on it, as a process of its own has one.
     pub async fn store(&self) -> Arc<CqlRollups> {
-        self.store_keeping(Retention::default()).await
+        self.store_keeping(self.retention).await
     }
 
     pub async fn store_keeping(&self, retention: Retention) -> Arc<CqlRollups> {
         Arc::new(CqlRollups::open(&self.options, retention).await.expect("the store opens"))
+    }
+
+    pub fn options(&self) -> &CqlOptions {
+        &self.options
     }
 
     /// Runs a statement behind the store's back.

@@ -39,7 +39,7 @@ pub struct Lock<'a> {
 impl<'a> Lock<'a> {
     pub async fn take(cql: &'a Cql, is_scylla: bool) -> Result<Self, SchemaError> {
         let table = table(cql.keyspace(), is_scylla);
-        patiently(async || cql.define(&table).await).await?;
+        patiently(|| cql.define(&table)).await?;
         let ttl = LOCK_TTL.as_secs();
         let take = format!("INSERT INTO schema_lock (only, holder) VALUES (1, ?) IF NOT EXISTS USING TTL {ttl}");
         let renew = format!("UPDATE schema_lock USING TTL {ttl} SET holder = ? WHERE only = 1 IF holder = ?");

@@ -8,13 +8,14 @@
 //! - a version is [on record](record) once all of its statements are through and all nodes that are up know their outcome. One that was
 //!   cut off is run again from its start.
 //!
-//! So each statement of a migration must bear being run again. `CREATE TABLE` is run as `CREATE TABLE IF NOT EXISTS`, and the files stay
-//! plain CQL; any other kind of statement must see to it itself.
+//! So each statement of a migration must bear being run again. `CREATE TABLE` is run as `CREATE TABLE IF NOT EXISTS`, `ALTER TABLE ... ADD`
+//! is left out where its [columns are there](columns), and the files stay plain CQL; any other kind of statement must see to it itself.
 //!
 //! **On ScyllaDB**, which is told by its own tables in `system_schema`, two things differ. Schema changes are serialised by Raft there,
 //! so the lock's table needs no id. And lightweight transactions need a keyspace without tablets before version 2025.4
 //! ([`tablets`]). Neither was run on a ScyllaDB: the tests have Cassandra only.
 
+mod columns;
 mod keyspace;
 mod lock;
 mod patience;
@@ -108,25 +109,29 @@ async fn place(options: &CqlOptions, replication_factor: u32) -> Result<(Cql, Ke
 }
 
 async fn bring_up_to_date(cql: &Cql, lock: &Lock<'_>, schema: Schema) -> Result<Vec<i32>, SchemaError> {
-    let define = async |statement: &str| {
-        patiently(async || {
-            lock.renew().await?;
-            cql.define(statement).await
-        })
-        .await
-    };
-    define(record::TABLE).await?;
-    let record = patiently(async || Ok(Record::prepare(cql).await?)).await?;
-    let applied = patiently(async || Ok(record.applied(schema.name).await?)).await?;
+    define(cql, lock, record::TABLE).await?;
+    let record = patiently(|| async { Ok(Record::prepare(cql).await?) }).await?;
+    let applied = patiently(|| async { Ok(record.applied(schema.name).await?) }).await?;
     let missing = schema.missing(cql.keyspace(), &applied)?;
     for migration in &missing {
         tracing::info!(part = schema.name, version = migration.version, "applying a migration");
         for statement in statements::of(migration.cql) {
-            define(&statement).await?;
+            define(cql, lock, &statement).await?;
         }
-        patiently(async || Ok(record.add(schema.name, migration.version).await?)).await?;
+        patiently(|| async { Ok(record.add(schema.name, migration.version).await?) }).await?;
     }
     Ok(missing.iter().map(|migration| migration.version).collect())
+}
+
+async fn define(cql: &Cql, lock: &Lock<'_>, statement: &str) -> Result<(), SchemaError> {
+    patiently(|| async {
+        lock.renew().await?;
+        match columns::are_there(cql, statement).await? {
+            true => cql.agreement().await,
+            false => cql.define(statement).await,
+        }
+    })
+    .await
 }
 
 /// Tells whether the tables of a keyspace are those of this version.

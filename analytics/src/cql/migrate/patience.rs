@@ -15,7 +15,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The last one of the step; at once where trying again cannot help.
-pub async fn patiently<T>(step: impl AsyncFn() -> Result<T, SchemaError>) -> Result<T, SchemaError> {
+pub async fn patiently<T, F>(step: impl Fn() -> F) -> Result<T, SchemaError>
+where
+    F: Future<Output = Result<T, SchemaError>>,
+{
     let began = Instant::now();
     loop {
         match step().await {

@@ -7,15 +7,14 @@ use scylla::deserialize::{row::ColumnIterator, value::DeserializeValue};
 use super::{retention::Ttls, unreadable};
 use crate::{
     cql::{Cql, CqlError, Kind, Statement},
-    rollups::{
-        Day, DayRow, Part, RollupsError, Subject,
-        stored::{column, subject_number},
-    },
+    rollups::{Day, DayRow, Part, RollupsError, Subject, stored::subject_number},
     stream::Source,
 };
 
+mod columns;
 mod write;
 
+use columns::WATERMARK;
 use write::Writer;
 
 /// Days of a link in one partition: a question about 90 of them reads four partitions at most.
@@ -44,14 +43,14 @@ pub(super) fn buckets(subject: Subject, days: &RangeInclusive<Day>) -> RangeIncl
 
 impl Table {
     pub async fn prepare(cql: &Arc<Cql>, ttls: Ttls) -> Result<Self, CqlError> {
-        let all = Part::ALL.map(column).join(", ");
+        let all = Part::ALL.map(columns::of).join(", ");
         let read_row =
-            format!("SELECT watermark, {all} FROM days WHERE subject = ? AND bucket = ? AND day = ? AND source = ?");
+            format!("SELECT {WATERMARK}, {all} FROM days WHERE subject = ? AND bucket = ? AND day = ? AND source = ?");
         let mut read_parts = Vec::new();
         for part in Part::ALL {
             let read = format!(
-                "SELECT day, watermark, {} FROM days WHERE subject = ? AND bucket = ? AND day >= ? AND day <= ?",
-                column(part)
+                "SELECT day, {WATERMARK}, {} FROM days WHERE subject = ? AND bucket = ? AND day >= ? AND day <= ?",
+                columns::of(part)
             );
             read_parts.push((part, cql.prepare(Kind::Read, &read).await?));
         }
@@ -98,12 +97,20 @@ impl Table {
     }
 }
 
-/// The watermark and some parts. Where only visitors are left, there is no watermark any more.
+/// The watermark and some parts: each by quarter-hour, or as the sum of the day where its quarter-hours have ended.
+///
+/// Where only visitors are left, there is no watermark any more. A sum without one was written under other settings, and is older than
+/// what has ended: it is left alone, as counting on from it would count twice what comes again.
 fn row(columns: &mut ColumnIterator, parts: &[Part]) -> Result<DayRow, RollupsError> {
     let watermark: Option<i64> = next(columns)?;
     let mut row = DayRow::at(watermark.unwrap_or_default().cast_unsigned());
-    for part in parts {
-        row.decode(*part, next::<Option<&[u8]>>(columns)?.unwrap_or_default())?;
+    for &part in parts {
+        let mut blob: Option<&[u8]> = next(columns)?;
+        if columns::has_daily(part) {
+            let daily: Option<&[u8]> = next(columns)?;
+            blob = blob.or(daily.filter(|_| watermark.is_some()));
+        }
+        row.decode(part, blob.unwrap_or_default())?;
     }
     Ok(row)
 }

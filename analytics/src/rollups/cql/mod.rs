@@ -57,7 +57,10 @@ pub const PARTITIONS_AT_ONCE: usize = 16;
 /// The tables.
 const SCHEMA: Schema = Schema {
     name: "rollups",
-    migrations: &[Migration { version: 1, cql: include_str!("../../../../migrations/cql/rollups/0001_rollups.cql") }],
+    migrations: &[
+        Migration { version: 1, cql: include_str!("../../../../migrations/cql/rollups/0001_rollups.cql") },
+        Migration { version: 2, cql: include_str!("../../../../migrations/cql/rollups/0002_daily.cql") },
+    ],
 };
 
 /// Makes the keyspace and its tables, or brings them up to date.

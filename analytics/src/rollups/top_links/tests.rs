@@ -83,6 +83,21 @@ fn a_blob_holds_all_of_it() {
     assert_eq!(again, top);
 }
 
+/// Counting that goes on from the sum of the day keeps the same links: which of them go, hangs on their weights.
+///
+/// Seen to fail when their clicks became their weights.
+#[test]
+fn the_sum_of_a_day_has_the_same_links_of_the_same_weights() {
+    let weights = |top: &TopLinks| top.links.iter().map(|link| (link.id, link.weight)).collect::<Vec<_>>();
+    let (mut top, _) = count((0..30_000).map(|n| if n % 2 == 0 { n % 100 } else { n * n % 9_973 }));
+    let mut daily = top.daily();
+    assert_eq!(weights(&daily), weights(&top));
+    for n in 0..10_000 {
+        assert_eq!(top.add(n % 7_919, 3, false), daily.add(n % 7_919, 3, false));
+    }
+    assert_eq!((kept(&daily), daily.other().clicks()), (kept(&top), top.other().clicks()));
+}
+
 /// The bytes that version 1 wrote of the links 7 and 300, of three clicks each but one of a bot, and of five clicks of others.
 #[test]
 fn what_was_written_before_there_were_weights_is_read() {

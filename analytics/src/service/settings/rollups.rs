@@ -47,7 +47,13 @@ pub struct RollupsSettings {
     #[arg(value_parser = clap::value_parser!(u64).range(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX))]
     timeout_ms: u64,
 
-    /// How many days it is kept what was clicked when, and by whom but for visitors; totals are kept for ever [default: for ever]
+    /// How many days it is kept at which quarter-hour of a day was clicked, at most --days-kept; later, all of it counts at the beginning of
+    /// that day in UTC [default: as long as the day]
+    #[arg(long, env = "SEPTET_DETAIL_DAYS_KEPT", value_name = "DAYS", global = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=KEPT_DAYS_MAX))]
+    detail_days_kept: Option<u32>,
+
+    /// How many days it is kept what was clicked on which day, and by whom but for visitors; totals are kept for ever [default: for ever]
     #[arg(long, env = "SEPTET_DAYS_KEPT", value_name = "DAYS", global = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=KEPT_DAYS_MAX))]
     days_kept: Option<u32>,
@@ -81,11 +87,20 @@ impl RollupsSettings {
                     datacenter: self.datacenter.clone(),
                     request_timeout: Duration::from_millis(self.timeout_ms),
                 };
-                let retention = Retention { days: days(self.days_kept), visitors: days(self.visitors_days_kept) };
-                Ok(RollupsSource::Cql(options, retention))
+                Ok(RollupsSource::Cql(Box::new(options), self.retention()?))
             }
             _ => Err(SettingError::UnknownRollups),
         }
+    }
+
+    fn retention(&self) -> Result<Retention, SettingError> {
+        let retention = Retention {
+            detail: days(self.detail_days_kept),
+            days: days(self.days_kept),
+            visitors: days(self.visitors_days_kept),
+        };
+        retention.check()?;
+        Ok(retention)
     }
 
     fn password(&self) -> Result<Option<String>, SettingError> {

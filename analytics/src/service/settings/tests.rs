@@ -1,7 +1,7 @@
 use clap::CommandFactory;
 
 use super::*;
-use crate::service::rollups::RollupsSource;
+use crate::{rollups::cql::Retention, service::rollups::RollupsSource};
 
 const SECRET: &str = "a-secret-of-enough-characters";
 const CLICKS: &str = "kafka://broker/clicks";
@@ -66,6 +66,9 @@ fn a_bad_setting_is_named() {
         ["--rollup-cache-max-bytes", "1000"],
         ["--commit-interval-ms", "9"],
         ["--rollups-timeout-ms", "49"],
+        ["--detail-days-kept", "0"],
+        ["--days-kept", "7301"],
+        ["--visitors-days-kept", "0"],
         ["--log-format", "xml"],
     ] {
         let message = parse(&args).unwrap_err().to_string();
@@ -99,6 +102,26 @@ fn backends_are_named_by_their_urls() {
     );
     assert_eq!((options.password.as_deref(), options.datacenter.as_deref()), (Some("hunter2"), Some("near")));
     assert_eq!((options.request_timeout, options.tls_ca), (Duration::from_millis(300), Some(PathBuf::from("ca.pem"))));
+}
+
+/// Seen to fail when detail was given the time of visitors, and when it might outlive its day.
+#[test]
+fn what_is_kept_is_said_in_days() {
+    let with = |more: &[&'static str]| [&["--clicks", CLICKS, "--rollups", "scylla://a/k"], more].concat();
+    let kept = |more: &[&'static str]| match parse(&with(more)).unwrap().counting().unwrap().rollups {
+        RollupsSource::Cql(_, retention) => retention,
+        RollupsSource::Sqlite(_) => panic!("a keyspace was named"),
+    };
+    let days = |days: u64| Some(Duration::from_secs(days * 24 * 60 * 60));
+    assert_eq!(kept(&[]), Retention::default());
+    let all = ["--detail-days-kept", "30", "--days-kept", "400", "--visitors-days-kept", "90"];
+    assert_eq!(kept(&all), Retention { detail: days(30), days: days(400), visitors: days(90) });
+    assert_eq!(kept(&["--days-kept", "400"]), Retention { days: days(400), ..Retention::default() });
+    assert_eq!(kept(&["--detail-days-kept", "30"]), Retention { detail: days(30), ..Retention::default() });
+    assert_eq!(
+        refused(&with(&["--detail-days-kept", "31", "--days-kept", "30"])),
+        "--detail-days-kept and --days-kept: the detail of a day cannot be kept longer than the day: 31 days are more than 30"
+    );
 }
 
 /// Seen to fail when the URLs were parsed by clap, which repeats what it is given.

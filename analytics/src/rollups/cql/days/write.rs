@@ -4,8 +4,13 @@
 //! replica has all of it or nothing. A part stays out if a quorum has had it since it changed last, or if it is empty, as it then was at every
 //! lower watermark too. So whoever reads a watermark from a quorum finds each part as it was at that watermark, whichever
 //! consumers wrote the two. Columns that stay out are unset: a written null would be a tombstone.
+//!
+//! What ends at another time takes a statement of its own; all of them are one write, of one row. Where quarter-hours end before their days, each
+//! part that has them is written twice, as it is and as the [sum of the day](DayRow::daily), the two always together. The
+//! watermark ends with the sums, or with the quarter-hours where there are none: it tells what they have counted. Where only visitors are
+//! left, counting may begin anew, as who is added to them twice is in them once.
 
-use std::sync::Arc;
+use std::{cell::LazyCell, sync::Arc};
 
 use metrics::{Counter, counter, describe_counter};
 use scylla::{
@@ -14,7 +19,10 @@ use scylla::{
     value::MaybeUnset::{self, Set, Unset},
 };
 
-use super::bucket;
+use super::{
+    bucket,
+    columns::{self, WATERMARK},
+};
 use crate::{
     cql::{Cql, CqlError, Kind, Statement},
     query::Dimension,
@@ -41,37 +49,58 @@ const SLOTS_BYTES_MAX: usize = 1 + SLOTS_PER_DAY as usize * SLOT_BYTES_MAX;
 /// The id of a link and its weight, less than 2^42 of each, 7 bits to a byte.
 const LINK_BYTES_MAX: usize = 6 + 6;
 
-/// A row with as many values of each dimension as are kept and `(other)`, each as long as may be and clicked in every quarter-hour.
-const ROW_BYTES_MAX: usize = (Dimension::ALL.len() - 1) * (VALUES_MAX + 1) * (2 + VALUE_BYTES_MAX + SLOTS_BYTES_MAX)
-    + (LINKS_MAX + 1) * (LINK_BYTES_MAX + SLOTS_BYTES_MAX)
+/// The sum of a day, 96 times as much.
+const DAILY_BYTES_MAX: usize = 1 + 1 + 5 + 5;
+
+/// Values of all dimensions that have some, and `(other)` of each.
+const ALL_VALUES_MAX: usize = (Dimension::ALL.len() - 1) * (VALUES_MAX + 1);
+
+/// A row with as many values of each dimension as are kept and `(other)`, each as long as may be and clicked in every quarter-hour, with its
+/// sums of the day.
+const ROW_BYTES_MAX: usize = ALL_VALUES_MAX * (2 * (2 + VALUE_BYTES_MAX) + SLOTS_BYTES_MAX + DAILY_BYTES_MAX)
+    + (LINKS_MAX + 1) * (2 * LINK_BYTES_MAX + SLOTS_BYTES_MAX + DAILY_BYTES_MAX)
     // Clicks, visitors, the key, and what nodes put around it all.
     + (64 << 10);
 
 // No row is too large to be written: it would take 300,000 clicks a second from one source on every single value.
 const _: () = assert!(ROW_BYTES_MAX < WRITE_BYTES_MAX);
 
-const WATERMARK: &str = "watermark";
-
 const BYTES_WRITTEN: &str = "septet_rollups_day_bytes_written_total";
 
 /// Writes rows.
 pub(super) struct Writer {
     cql: Arc<Cql>,
+    /// One for each statement.
+    groups: Vec<Group>,
     how: How,
     bytes_written: Counter,
 }
 
 enum How {
-    Together {
-        row: Statement,
-        ttl_s: i32,
-    },
-    /// Visitors end at another time, which takes a statement of their own; both are one write. The watermark ends with the clicks: where
-    /// only visitors are left, counting may begin anew, as who is added to them twice is in them once.
-    Apart {
-        both: Box<Batch>,
-        ttls: Ttls,
-    },
+    Alone(Statement),
+    Together(Box<Batch>),
+}
+
+/// Columns that end together.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    ttl_s: i32,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Watermark,
+    /// By quarter-hour, visitors excepted.
+    Part(Part),
+    /// The sum of the day.
+    Daily(Part),
+}
+
+/// What a column is set to.
+enum Cell {
+    Watermark(i64),
+    Blob(Blob),
 }
 
 /// A part's blob, or nothing to write.
@@ -90,17 +119,16 @@ struct Key<'a> {
 impl Writer {
     pub async fn prepare(cql: &Arc<Cql>, ttls: Ttls) -> Result<Self, CqlError> {
         describe_counter!(BYTES_WRITTEN, "Bytes of days' rows written, keys and what is put around them not counted.");
-        let update = async |columns: &[&str]| cql.prepare(Kind::Write, &update(columns)).await;
-        let how = if ttls.days_s == ttls.visitors_s {
-            let columns: Vec<_> = [WATERMARK].into_iter().chain(Part::ALL.map(column)).collect();
-            How::Together { row: update(&columns).await?, ttl_s: ttls.days_s }
-        } else {
-            let others = Part::ALL.into_iter().filter(|part| *part != Part::Visitors).map(column);
-            let others: Vec<_> = [WATERMARK].into_iter().chain(others).collect();
-            let both = cql.write_batch([update(&others).await?, update(&[column(Part::Visitors)]).await?]);
-            How::Apart { both: Box::new(both), ttls }
+        let groups = groups(ttls);
+        let mut statements = Vec::new();
+        for group in &groups {
+            statements.push(cql.prepare(Kind::Write, &update(&group.columns)).await?);
+        }
+        let how = match <[Statement; 1]>::try_from(statements) {
+            Ok([statement]) => How::Alone(statement),
+            Err(statements) => How::Together(Box::new(cql.write_batch(statements))),
         };
-        Ok(Writer { cql: Arc::clone(cql), how, bytes_written: counter!(BYTES_WRITTEN) })
+        Ok(Writer { cql: Arc::clone(cql), groups, how, bytes_written: counter!(BYTES_WRITTEN) })
     }
 
     /// Writes what is unwritten of a row, if anything is.
@@ -109,32 +137,85 @@ impl Writer {
             return Ok(());
         }
         let watermark = number(row.watermark)?;
-        let blobs = Part::ALL.map(|part| (part, blob(row, part)));
+        let cells = self.cells(row, watermark);
         let (bucket, subject) = (bucket(subject, day), subject_number(subject));
         let key = Key { subject, bucket, day: day.0, source: &source.0 };
+        let groups = self.groups.iter().zip(&cells);
+        let values: Vec<_> = groups
+            .map(|(group, cells)| values(&watermark, &group.ttl_s, cells.iter().map(Cell::value), &key))
+            .collect();
         match &self.how {
-            How::Together { row, ttl_s } => {
-                let columns = [&watermark as Value].into_iter().chain(blobs.iter().map(|(_, blob)| blob as Value));
-                self.cql.write(row, values(&watermark, ttl_s, columns, &key)).await?;
-            }
-            How::Apart { both, ttls } => {
-                let is_visitors = |(part, _): &&(Part, Blob)| *part == Part::Visitors;
-                let others = blobs.iter().filter(|blob| !is_visitors(blob)).map(|(_, blob)| blob as Value);
-                let others = [&watermark as Value].into_iter().chain(others);
-                let visitors = blobs.iter().filter(is_visitors).map(|(_, blob)| blob as Value);
-                let others = values(&watermark, &ttls.days_s, others, &key);
-                let visitors = values(&watermark, &ttls.visitors_s, visitors, &key);
-                self.cql.write_all(both, [others, visitors].as_slice()).await?;
-            }
+            How::Alone(statement) => self.cql.write(statement, values.concat()).await?,
+            How::Together(batch) => self.cql.write_all(batch, values.as_slice()).await?,
         }
-        self.bytes_written.increment(blobs.iter().map(|(_, blob)| bytes(blob)).sum());
+        self.bytes_written.increment(cells.iter().flatten().map(Cell::bytes).sum());
         Ok(())
+    }
+
+    /// For each group, in the order of its columns.
+    fn cells(&self, row: &DayRow, watermark: i64) -> Vec<Vec<Cell>> {
+        let daily = LazyCell::new(|| row.daily());
+        let cell = |column: &Column| match column {
+            Column::Watermark => Cell::Watermark(watermark),
+            Column::Part(part) => Cell::Blob(blob(row, *part)),
+            Column::Daily(part) => Cell::Blob(blob(&daily, *part)),
+        };
+        self.groups.iter().map(|group| group.columns.iter().map(cell).collect()).collect()
     }
 }
 
+impl Column {
+    fn name(self) -> String {
+        match self {
+            Column::Watermark => WATERMARK.to_owned(),
+            Column::Part(part) => column(part).to_owned(),
+            Column::Daily(part) => columns::daily(part),
+        }
+    }
+
+    fn ttl_s(self, Ttls { detail_s, days_s, visitors_s }: Ttls) -> i32 {
+        match self {
+            Column::Watermark | Column::Daily(_) => days_s,
+            Column::Part(Part::Visitors) => visitors_s,
+            Column::Part(_) => detail_s,
+        }
+    }
+}
+
+impl Cell {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Cell::Watermark(watermark) => watermark,
+            Cell::Blob(blob) => blob,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Cell::Blob(Set(blob)) => blob.len() as u64,
+            Cell::Blob(Unset) | Cell::Watermark(_) => 0,
+        }
+    }
+}
+
+/// What is written, by when it ends.
+fn groups(ttls: Ttls) -> Vec<Group> {
+    let daily = Part::ALL.into_iter().filter(|part| ttls.detail_s != ttls.days_s && columns::has_daily(*part));
+    let parts = Part::ALL.into_iter().map(Column::Part);
+    let mut groups: Vec<Group> = Vec::new();
+    for column in [Column::Watermark].into_iter().chain(parts).chain(daily.map(Column::Daily)) {
+        let ttl_s = column.ttl_s(ttls);
+        match groups.iter_mut().find(|group| group.ttl_s == ttl_s) {
+            Some(group) => group.columns.push(column),
+            None => groups.push(Group { ttl_s, columns: vec![column] }),
+        }
+    }
+    groups
+}
+
 /// Sets columns of a row. An `UPDATE`, so that there is a row as long as a column has a value.
-fn update(columns: &[&str]) -> String {
-    let columns: Vec<_> = columns.iter().map(|column| format!("{column} = ?")).collect();
+fn update(columns: &[Column]) -> String {
+    let columns: Vec<_> = columns.iter().map(|column| format!("{} = ?", column.name())).collect();
     format!(
         "UPDATE days USING TIMESTAMP ? AND TTL ? SET {} WHERE subject = ? AND bucket = ? AND day = ? AND source = ?",
         columns.join(", ")
@@ -166,9 +247,30 @@ fn blob(row: &DayRow, part: Part) -> Blob {
     }
 }
 
-fn bytes(blob: &Blob) -> u64 {
-    match blob {
-        Set(blob) => blob.len() as u64,
-        Unset => 0,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(detail_s: i32, days_s: i32, visitors_s: i32) -> Vec<(i32, usize)> {
+        let groups = groups(Ttls { detail_s, days_s, visitors_s });
+        let watermark = groups.iter().find(|group| group.columns.contains(&Column::Watermark));
+        assert_eq!(
+            watermark.map(|group| group.ttl_s),
+            Some(days_s),
+            "a day that has not ended tells what it has counted"
+        );
+        groups.iter().map(|group| (group.ttl_s, group.columns.len())).collect()
+    }
+
+    /// Seen to fail when sums were written beside quarter-hours that end with them.
+    #[test]
+    fn what_ends_together_is_one_statement_and_sums_are_written_where_they_are_needed() {
+        let parts = Part::ALL.len();
+        assert_eq!(ends(0, 0, 0), [(0, 1 + parts)]);
+        assert_eq!(ends(5, 5, 5), [(5, 1 + parts)]);
+        assert_eq!(ends(5, 5, 0), [(5, parts), (0, 1)]);
+        assert_eq!(ends(5, 0, 0), [(0, 1 + 1 + parts - 1), (5, parts - 1)]);
+        assert_eq!(ends(5, 0, 5), [(0, 1 + parts - 1), (5, parts)]);
+        assert_eq!(ends(5, 6, 7), [(6, 1 + parts - 1), (5, parts - 1), (7, 1)]);
     }
 }
