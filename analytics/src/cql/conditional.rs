@@ -41,11 +41,6 @@ impl Conditional {
 }
 
 impl Held {
-    /// Whether there was no row at all, or none of the columns had a value.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn bigint(&self, column: &str) -> Option<i64> {
         self.0.get(column)?.as_bigint()
     }
@@ -60,9 +55,5 @@ impl Held {
 
     pub fn text(&self, column: &str) -> Option<&str> {
         self.0.get(column)?.as_text().map(String::as_str)
-    }
-
-    pub fn boolean(&self, column: &str) -> Option<bool> {
-        self.0.get(column)?.as_boolean()
     }
 }
