@@ -10,4 +10,5 @@ mod nodes;
 mod outage;
 mod partition;
 mod races;
+mod suite;
 mod world;

@@ -80,7 +80,7 @@ macro_rules! store_conformance {
         $($crate::store_conformance!(@case $attributes $make; $state $module $case);)*
     };
     (@case [$($attribute:tt)*] $make:expr; $state:ident $module:ident $case:ident) => {
-        #[tokio::test]
+        #[tokio::test(flavor = "multi_thread")]
         $($attribute)*
         async fn $case() {
             let mut harness = $crate::store::conformance::$state($make).await;

@@ -14,6 +14,7 @@ mod ids;
 mod leases;
 mod links;
 mod memory;
+mod outage;
 mod questions;
 mod redirects;
 
@@ -47,6 +48,8 @@ enum Subject {
     Creations(creations::Settings),
     /// Creations and redirects that miss the cache with links in Cassandra, beside the bare driver, in turn
     Cluster(cluster::Settings),
+    /// Redirects in the whole system while Kafka is away
+    Outage(outage::Settings),
     /// Memory for each cached link
     Memory(memory::Settings),
     /// What an id costs on the request path, and how many a second the allocator gives
@@ -99,6 +102,7 @@ fn main() -> Result<()> {
         Subject::Redirects(settings) => redirects::run(&settings, &common),
         Subject::Creations(settings) => creations::run(&settings, &common),
         Subject::Cluster(settings) => cluster::run(&settings, &common),
+        Subject::Outage(settings) => outage::run(&settings, &common),
         Subject::Memory(settings) => memory::run(&settings, &common),
         Subject::Ids(settings) => ids::run(&settings, &common),
         Subject::Leases(settings) => leases::run(&settings, &common),
