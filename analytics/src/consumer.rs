@@ -41,8 +41,9 @@ pub struct ConsumerOptions {
     /// Bytes of unchanged rows kept in memory, about, so that they need not be read again. A row that does not fit is forgotten: it
     /// was written before.
     pub cache_bytes_max: usize,
-    /// Click logs of one source whose offsets are kept. Of more, those go that were not heard of since logs went last: if one of them comes
-    /// to repeat clicks after all, these count twice. An instance tells when its logs have ended, unless it was killed.
+    /// Click logs of one source whose offsets are kept. Of more, some go that were not heard of for [`FORGOTTEN_AFTER`], or since the source
+    /// was opened, at once only where there are twice as many: if one of them comes to repeat clicks after all, these count twice. Instances
+    /// tell when their logs have ended.
     pub logs_max: usize,
 }
 
@@ -58,6 +59,12 @@ impl Default for ConsumerOptions {
         }
     }
 }
+
+/// So long a click log is not heard of before it may be forgotten.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// Of too many click logs, so many more go as this part of the most, that it need not be done for each.
+const FORGOTTEN_PART: usize = 16;
 
 /// How long the stream may wait for a first click; so long it takes to hear of the shutdown.
 const POLL_WAIT: Duration = Duration::from_millis(250);
@@ -107,8 +114,9 @@ struct Counting {
     unreleased: bool,
     /// The earliest click since the last commit, in Unix milliseconds.
     oldest_ms: Option<i64>,
-    /// Logs that were heard of since some were forgotten.
+    /// Logs that were heard of since the source was opened, or some were forgotten.
     heard: HashSet<LogId>,
+    hears_since: Instant,
 }
 
 impl Counting {
@@ -121,23 +129,26 @@ impl Counting {
             unreleased: false,
             oldest_ms: None,
             heard: HashSet::new(),
+            hears_since: Instant::now(),
         }
     }
 
-    /// Keeps no more logs than `max`, `last` among them: that of the click counted last, by which a stream knows its source again.
+    /// Keeps no more logs than `max` for long, `last` always: that of the click counted last, by which a stream knows its source again.
     fn forget_logs(&mut self, source: &Source, max: usize, last: Option<LogId>) {
         let logs = &mut self.progress.logs;
         let before = logs.len();
-        if before <= max {
+        let is_known_who_is_heard = self.hears_since.elapsed() >= FORGOTTEN_AFTER;
+        if before <= max || (!is_known_who_is_heard && before <= 2 * max) {
             return;
         }
-        let heard = std::mem::take(&mut self.heard);
-        logs.retain(|log, _| heard.contains(log));
-        let surplus: Vec<_> =
-            logs.keys().copied().filter(|log| Some(*log) != last).take(logs.len().saturating_sub(max)).collect();
-        for log in surplus {
+        let surplus = before - (max - max / FORGOTTEN_PART);
+        let (heard, silent): (Vec<_>, Vec<_>) = logs.keys().copied().partition(|log| self.heard.contains(log));
+        let others = silent.into_iter().chain(heard).filter(|log| Some(*log) != last);
+        for log in others.take(surplus) {
             logs.remove(&log);
         }
+        self.heard.clear();
+        self.hears_since = Instant::now();
         let forgotten = before - logs.len();
         counter!("septet_progress_logs_forgotten_total").increment(forgotten as u64);
         tracing::warn!(source = source.0, forgotten, max, "click logs that were not heard of for long are forgotten");

@@ -4,6 +4,8 @@
 //! at hand to read a single byte, or a registry, and JSON four times the room. The classes below are the schema written by hand; a test compiles
 //! the schema file and compares.
 
+use std::ops::Range;
+
 use prost::{Message, Oneof, bytes::Bytes};
 
 use super::texts::Texts;
@@ -80,11 +82,21 @@ pub enum EventError {
     Unknown,
     #[error("it names no place in a click log")]
     Nameless,
+    #[error("there can be no link {0}")]
+    NoLink(u64),
+    #[error("it is of no time that a calendar has: {0} ms")]
+    NoTime(i64),
     #[error("it is no event: it says nothing")]
     Nothing,
     #[error("a text of it is not UTF-8")]
     NotUtf8(#[from] std::str::Utf8Error),
 }
+
+/// Ids of links are below this.
+const LINKS: u64 = 62_u64.pow(7);
+
+/// From 1970 until the year 10000, in Unix milliseconds.
+const TIMES_MS: Range<i64> = 0..253_402_300_800_000;
 
 /// Whether these bytes begin as an event does: by a message under one of the numbers that kinds have.
 fn is_later_kind(bytes: &[u8]) -> bool {
@@ -105,6 +117,8 @@ impl Event {
     pub fn decode(bytes: &[u8], texts: &mut Texts) -> Result<Self, EventError> {
         match EventProto::decode(Bytes::copy_from_slice(bytes))?.kind {
             Some(KindProto::Click(ClickProto { offset: 0, .. })) => Err(EventError::Nameless),
+            Some(KindProto::Click(click)) if click.link >= LINKS => Err(EventError::NoLink(click.link)),
+            Some(KindProto::Click(click)) if !TIMES_MS.contains(&click.at_ms) => Err(EventError::NoTime(click.at_ms)),
             Some(KindProto::Click(click)) => Ok(Event::Click(click.read(texts)?)),
             Some(KindProto::LogEnded(LogEndedProto { log })) => Ok(Event::LogEnded(LogId(log))),
             None if is_later_kind(bytes) => Err(EventError::Unknown),

@@ -81,3 +81,15 @@ fn what_is_newer_is_passed_over_where_it_may_be() {
     assert!(matches!(decode(&[0x18, 0x01]), Err(EventError::Nothing)), "a number is no kind of event");
     assert!(matches!(decode(&[0x0a, 0x00]), Err(EventError::Nameless)));
 }
+
+/// Such a click would be taken for one of all links, or set the beginning of all time.
+///
+/// Seen to fail when either was not looked at.
+#[test]
+fn what_no_shortener_writes_is_no_click() {
+    let written = |click: Click| decode(&Event::Click(click).encode());
+    assert!(matches!(written(Click { link: u64::MAX, ..click() }), Err(EventError::NoLink(u64::MAX))));
+    assert!(matches!(written(Click { link: 62_u64.pow(7), ..click() }), Err(EventError::NoLink(_))));
+    assert!(matches!(written(Click { at_ms: i64::MIN, ..click() }), Err(EventError::NoTime(i64::MIN))));
+    assert!(matches!(written(Click { at_ms: -1, ..click() }), Err(EventError::NoTime(-1))));
+}

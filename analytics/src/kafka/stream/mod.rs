@@ -2,8 +2,8 @@
 //!
 //! A source is a partition, and a click's sequence number its offset there plus one. So a source's sequence is the same for everybody who ever
 //! reads it, and what was counted of it says where to go on: offsets that are committed to Kafka only tell others how far counting is. A
-//! thread of its own speaks to Kafka ([`poller`]); before a source begins it is made sure that its partition is still the one that was
-//! counted ([`origin`]).
+//! thread of its own speaks to Kafka ([`poller`]); before a source begins, and now and then afterwards, it is made sure that its partition is still the
+//! one that was counted ([`beginning`], [`origin`]).
 //!
 //! # Limits
 //! | limit | when it is reached | metric |
@@ -18,17 +18,18 @@ use async_trait::async_trait;
 use metrics::{describe_counter, describe_gauge};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout, timeout_at},
+    time::{sleep, timeout},
 };
 
 use super::KafkaOptions;
 use crate::stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError};
 
+mod beginning;
 mod group;
 mod origin;
 mod poller;
 
-use origin::Origins;
+use beginning::Beginnings;
 use poller::{Command, Poller};
 
 /// Batches that wait for the one who counts.
@@ -44,7 +45,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clicks of the partitions that this consumer has of its group.
 pub struct KafkaStream {
     topic: String,
-    origins: Origins,
+    beginnings: Beginnings,
     delivered: mpsc::Receiver<Result<Delivery, StreamError>>,
     commands: commands::Sender<Command>,
     /// What was too much for one call.
@@ -67,7 +68,7 @@ impl KafkaStream {
         thread.spawn(move || poller.run()).map_err(|error| StreamError::Failed(error.into()))?;
         Ok(KafkaStream {
             topic: options.url.topic.clone(),
-            origins: Origins::new(options),
+            beginnings: Beginnings::new(options, command.clone()),
             delivered,
             commands: command,
             rest: None,
@@ -123,10 +124,14 @@ impl ClickStream for KafkaStream {
         }
         let delivery = match self.rest.take() {
             Some(rest) => Delivery::Clicks(rest),
-            None => match timeout_at(Instant::now() + wait, self.delivered.recv()).await {
-                Ok(Some(delivered)) => delivered?,
-                Ok(None) => return Err(StreamError::Lost("the thread that polls Kafka has ended".into())),
-                Err(_) => Delivery::Nothing,
+            None => tokio::select! {
+                biased;
+                refused = self.beginnings.refused() => return Err(refused),
+                delivered = self.delivered.recv() => match delivered {
+                    Some(delivered) => delivered?,
+                    None => return Err(StreamError::Lost("the thread that polls Kafka has ended".into())),
+                },
+                () = sleep(wait) => Delivery::Nothing,
             },
         };
         Ok(match delivery {
@@ -143,13 +148,16 @@ impl ClickStream for KafkaStream {
         let Some(partition) = self.partition(source) else {
             return Err(StreamError::Failed(format!("there is no source {:?} here", source.0).into()));
         };
-        let from = self.origins.check(partition, progress).await?;
-        self.command(Command::Begin { partition, from })
+        self.beginnings.begin(partition, progress.clone());
+        Ok(())
     }
 
     async fn release(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
         match self.partition(source) {
-            Some(partition) => self.command(Command::Commit { partition, through: progress.watermark }),
+            Some(partition) => {
+                self.beginnings.look_again(partition, progress);
+                self.command(Command::Commit { partition, through: progress.watermark })
+            }
             None => Ok(()),
         }
     }

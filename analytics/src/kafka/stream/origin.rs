@@ -11,9 +11,9 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 
-use super::{failed, poller::lose};
+use super::failed;
 use crate::{
     kafka::{
         KafkaOptions,
@@ -27,10 +27,23 @@ use crate::{
 /// How long a look at one record may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Looks that are under way at once; the others wait.
+const LOOKS_MAX: usize = 4;
+
 /// Looks at partitions, each by a client of its own: one that was kept would first tell of every connection that it has lost since.
 pub(super) struct Origins {
     topic: String,
     config: ClientConfig,
+    room: Semaphore,
+}
+
+/// Where to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The offset behind everything that was counted.
+    pub counted: u64,
+    /// The first one from there on that is still kept.
+    pub from: u64,
 }
 
 /// What stands where the last counted record stood.
@@ -44,14 +57,15 @@ impl Origins {
     pub fn new(options: &KafkaOptions) -> Self {
         let mut config = options.config();
         config.set("group.id", "septet-origins").set("enable.auto.commit", "false").set("fetch.wait.max.ms", "50");
-        Origins { topic: options.url.topic.clone(), config }
+        Origins { topic: options.url.topic.clone(), config, room: Semaphore::new(LOOKS_MAX) }
     }
 
-    /// The offset to go on from.
+    /// Where to go on from.
     ///
     /// # Errors
     /// [`StreamError::Lost`] if it is another topic than the one that was counted.
-    pub async fn check(&self, partition: i32, progress: &Progress) -> Result<u64, StreamError> {
+    pub async fn check(&self, partition: i32, progress: &Progress) -> Result<Origin, StreamError> {
+        let _room = self.room.acquire().await.expect("it is never closed");
         let (config, topic) = (self.config.clone(), self.topic.clone());
         let counted = progress.watermark;
         let looked = spawn_blocking(move || {
@@ -71,8 +85,7 @@ impl Origins {
         if high < counted || !is_known {
             return Err(StreamError::Lost(self.made_anew(partition, counted).into()));
         }
-        lose(low.saturating_sub(counted), partition);
-        Ok(counted.max(low))
+        Ok(Origin { counted, from: counted.max(low) })
     }
 
     fn made_anew(&self, partition: i32, counted: u64) -> String {

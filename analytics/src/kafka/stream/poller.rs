@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Sender, error::TrySendError};
 use super::{
     BATCH_CLICKS_MAX, FETCHED_KBYTES_MAX,
     group::{Change, Group},
+    origin::Origin,
     source,
 };
 use crate::{
@@ -36,8 +37,8 @@ const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the one who counts wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Deliver a partition from this offset on.
-    Begin { partition: i32, from: u64 },
+    /// Deliver a partition from there on.
+    Begin { partition: i32, origin: Origin },
     /// Everything before this offset is counted.
     Commit { partition: i32, through: u64 },
     /// Leave the group.
@@ -52,7 +53,7 @@ pub(super) struct Poller {
     /// The partitions that this consumer has, and the next offset of each; `None` before it has begun.
     partitions: HashMap<i32, Option<u64>>,
     /// Begins that were not carried out yet.
-    beginning: Vec<(i32, u64)>,
+    beginning: Vec<(i32, Origin)>,
     deliveries: Deliveries,
     /// What could not be delivered yet, as too much waits already: of each partition at most that it was taken and given, what one
     /// poll brought, and the end.
@@ -120,7 +121,7 @@ impl Poller {
     fn obey(&mut self) -> bool {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Begin { partition, from }) => self.beginning.push((partition, from)),
+                Ok(Command::Begin { partition, origin }) => self.beginning.push((partition, origin)),
                 Ok(Command::Commit { partition, through }) => self.commit(partition, through),
                 Ok(Command::Leave) | Err(commands::TryRecvError::Disconnected) => return false,
                 Err(commands::TryRecvError::Empty) => return true,
@@ -146,14 +147,15 @@ impl Poller {
     /// Moves to where partitions begin, and lets them come.
     fn begin(&mut self) {
         let Poller { consumer, topic, partitions, beginning, is_paused, .. } = self;
-        beginning.retain(|&(partition, from)| {
+        beginning.retain(|&(partition, Origin { counted, from })| {
             let Some(next) = partitions.get_mut(&partition) else { return false };
             let to = Offset::Offset(from.cast_signed());
             if let Err(error) = consumer.seek(topic, partition, to, SEEK_TIMEOUT) {
                 tracing::debug!(%error, partition, "a partition is not ready to be moved in");
                 return true;
             }
-            *next = Some(from);
+            // What is missing in between is counted as lost with the first that comes.
+            *next = Some(counted);
             if !*is_paused && let Err(error) = consumer.resume(&list(topic, [partition])) {
                 tracing::error!(%error, partition, "a partition could not be resumed");
             }
@@ -164,7 +166,7 @@ impl Poller {
     /// Takes what came, at most a batch of it.
     fn poll(&mut self) {
         let Poller { consumer, topic, partitions, texts, trouble, .. } = self;
-        let mut taken = Taken { topic, partitions, texts, batches: HashMap::default() };
+        let mut taken = Taken { topic, partitions, texts, batches: HashMap::default(), reset: Vec::new() };
         let mut wait = POLL_WAIT;
         let mut end = None;
         for _ in 0..BATCH_CLICKS_MAX {
@@ -185,13 +187,26 @@ impl Poller {
             }
             wait = Duration::ZERO;
         }
-        let batches = taken.batches;
+        let Taken { batches, reset, .. } = taken;
         self.pending.extend(batches.into_values().map(|batch| Ok(Delivery::Clicks(batch))));
         if let Some(end) = end
             && self.pending.iter().all(Result::is_ok)
         {
             self.pending.push_back(Err(end));
         }
+        for partition in reset {
+            self.open_again(partition);
+        }
+    }
+
+    /// A partition has gone back, as it ends before what was read of it: whoever counts it must look whether it still is what was counted.
+    fn open_again(&mut self, partition: i32) {
+        tracing::warn!(partition, "a partition has gone back; looking whether it is what was counted");
+        if let Err(error) = self.consumer.pause(&list(&self.topic, [partition])) {
+            tracing::error!(%error, partition, "a partition could not be paused");
+        }
+        self.partitions.insert(partition, None);
+        self.pending.push_back(Ok(Delivery::Opened(source(&self.topic, partition))));
     }
 
     /// Takes note of partitions that were given or taken while polling.
@@ -258,14 +273,19 @@ struct Taken<'a> {
     partitions: &'a mut HashMap<i32, Option<u64>>,
     texts: &'a mut Texts,
     batches: HashMap<i32, Batch>,
+    /// Partitions that have gone back.
+    reset: Vec<i32>,
 }
 
 impl Taken<'_> {
     fn add(&mut self, message: &BorrowedMessage<'_>) -> Result<(), StreamError> {
         let (partition, offset) = (message.partition(), message.offset().cast_unsigned());
-        // What comes from before the beginning was on its way already.
-        let Some(Some(next)) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        // What has not begun was on its way already.
+        let Some(begun) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let Some(next) = begun else { return Ok(()) };
         if offset < *next {
+            *begun = None;
+            self.reset.push(partition);
             return Ok(());
         }
         let event = Event::decode(message.payload().unwrap_or_default(), self.texts);
@@ -283,7 +303,11 @@ impl Taken<'_> {
         });
         batch.through = offset + 1;
         match event {
-            Ok(Event::Click(click)) => batch.clicks.push(Sequenced { sequence: offset + 1, click }),
+            Ok(Event::Click(click)) => {
+                // Its log has not ended after all.
+                batch.gone.retain(|gone| *gone != click.log);
+                batch.clicks.push(Sequenced { sequence: offset + 1, click });
+            }
             Ok(Event::LogEnded(log)) => batch.gone.push(log),
             Err(error) => unreadable(&error, partition, offset),
         }
@@ -292,7 +316,7 @@ impl Taken<'_> {
 }
 
 /// Clicks that Kafka has given up before they came here.
-pub(super) fn lose(clicks: u64, partition: i32) {
+fn lose(clicks: u64, partition: i32) {
     if clicks > 0 {
         tracing::error!(clicks, partition, "clicks were gone from Kafka before they were counted");
         counter!("septet_clicks_lost_total").increment(clicks);

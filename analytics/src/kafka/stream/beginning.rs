@@ -1,0 +1,101 @@
+//! Where partitions begin: found out for each by itself, so that one which cannot be looked at holds up no other.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, mpsc as commands},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    origin::{Origin, Origins},
+    poller::Command,
+};
+use crate::{
+    kafka::KafkaOptions,
+    stream::{Progress, StreamError},
+    trouble::{Trouble, Work},
+};
+
+/// How often a partition that is being counted is looked at again.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// Partitions that are about to begin, or have begun.
+pub(super) struct Beginnings {
+    origins: Arc<Origins>,
+    commands: commands::Sender<Command>,
+    /// The last look at each partition.
+    looks: HashMap<i32, Look>,
+    refuse: mpsc::UnboundedSender<StreamError>,
+    refused: mpsc::UnboundedReceiver<StreamError>,
+}
+
+struct Look {
+    began: Instant,
+    task: AbortHandle,
+}
+
+impl Beginnings {
+    pub fn new(options: &KafkaOptions, commands: commands::Sender<Command>) -> Self {
+        // At most one from each look, of which there is one for each partition.
+        let (refuse, refused) = mpsc::unbounded_channel();
+        Beginnings { origins: Arc::new(Origins::new(options)), commands, looks: HashMap::new(), refuse, refused }
+    }
+
+    /// Lets a partition begin behind what was counted of it, however often it takes to look.
+    pub fn begin(&mut self, partition: i32, progress: Progress) {
+        let commands = self.commands.clone();
+        self.look(partition, progress, move |origin| {
+            // Where there is nobody to command, the stream has ended.
+            let _ = commands.send(Command::Begin { partition, origin });
+        });
+    }
+
+    /// Looks once a minute whether a partition is what was counted: one that was made anew, and has as many records, is told by nothing else.
+    pub fn look_again(&mut self, partition: i32, progress: &Progress) {
+        let is_due = |look: &Look| look.task.is_finished() && look.began.elapsed() >= LOOKED_AGAIN_AFTER;
+        if self.looks.get(&partition).is_some_and(is_due) {
+            self.look(partition, progress.clone(), |_| {});
+        }
+    }
+
+    fn look(&mut self, partition: i32, progress: Progress, then: impl FnOnce(Origin) + Send + 'static) {
+        let (origins, refuse) = (Arc::clone(&self.origins), self.refuse.clone());
+        let task = tokio::spawn(async move {
+            let mut trouble = Trouble::new(Work::Counting, "begin");
+            loop {
+                match origins.check(partition, &progress).await {
+                    Ok(origin) => {
+                        trouble.over();
+                        return then(origin);
+                    }
+                    Err(error @ StreamError::Lost(_)) => return drop(refuse.send(error)),
+                    Err(error) => sleep(trouble.met(&error)).await,
+                }
+            }
+        });
+        let look = Look { began: Instant::now(), task: task.abort_handle() };
+        if let Some(earlier) = self.looks.insert(partition, look) {
+            earlier.task.abort();
+        }
+    }
+
+    /// Waits until a partition is refused.
+    pub async fn refused(&mut self) -> StreamError {
+        match self.refused.recv().await {
+            Some(refused) => refused,
+            None => unreachable!("there is a sender as long as this is there"),
+        }
+    }
+}
+
+impl Drop for Beginnings {
+    fn drop(&mut self) {
+        self.looks.values().for_each(|look| look.task.abort());
+    }
+}
