@@ -4,11 +4,14 @@
 //! that has broken off, each instance also tells itself, twice a second, that it is there: a [beat](event::Event::Beat). What comes back says that
 //! everything which was told before has been heard. Without one for two seconds, links are believed for [two seconds](crate::redirect::cache) only.
 //!
+//! A beat says nothing of the others' way to Kafka: what an instance changes that is itself cut off from it, others see when it is back, or when their
+//! caches have had their time.
+//!
 //! # Limits
 //! | limit | when it is reached | metric |
 //! |---|---|---|
 //! | [`TOLD_WAITING_MAX`] changes that Kafka has not taken | one more is not told: others see it when their cache has had its time | `septet_changes_untold_total` |
-//! | a change waits for [`TOLD_WITHIN`] at most | the same | `septet_changes_untold_total` |
+//! | a change waits for [`TOLD_WITHIN`] at most, or as long as links are cached | the same, as the cache has had it | `septet_changes_untold_total` |
 
 mod event;
 mod listener;
@@ -24,7 +27,7 @@ use crate::{key::Key, redirect::cache::Cache};
 
 /// Changes that wait to be told, at most.
 pub const TOLD_WAITING_MAX: u32 = 100_000;
-/// How long one may wait: by then every cache has had its time.
+/// How long one may wait, where caches do not keep links for longer: by then every cache has had its time.
 pub const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// How the topic is made. One partition, so that what is told by one is heard in its order; an hour, as nobody reads what was before it came.
@@ -72,7 +75,7 @@ pub struct Hearing {
 impl Hearing {
     /// Begins to listen, and to tell. Never waits for Kafka.
     pub fn start(options: &KafkaOptions, cache: Arc<Cache>) -> anyhow::Result<(Self, Changes)> {
-        let teller = Teller::start(options)?;
+        let teller = Teller::start(options, TOLD_WITHIN.max(cache.ttl()))?;
         let listener = Listener::start(options, teller.clone(), Arc::clone(&cache))?;
         let changes = Changes { cache, teller: Some(teller.clone()) };
         Ok((Hearing { _listener: listener, teller }, changes))

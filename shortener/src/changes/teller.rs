@@ -19,7 +19,7 @@ use rdkafka::{
 };
 use uuid::Uuid;
 
-use super::{TOLD_WAITING_MAX, TOLD_WITHIN, event::Event};
+use super::{TOLD_WAITING_MAX, event::Event};
 use crate::{key::Key, metrics};
 
 /// How long the end waits for what is on its way.
@@ -60,12 +60,13 @@ impl ProducerContext for Outcomes {
 }
 
 impl Teller {
-    pub fn start(options: &KafkaOptions) -> Result<Self, KafkaError> {
+    /// A teller whose changes may wait for Kafka for so long.
+    pub fn start(options: &KafkaOptions, told_within: Duration) -> Result<Self, KafkaError> {
         let mut config = options.config();
         config
             .set("acks", "1")
             .set("linger.ms", "2")
-            .set("message.timeout.ms", TOLD_WITHIN.as_millis().to_string())
+            .set("message.timeout.ms", told_within.as_millis().to_string())
             .set("reconnect.backoff.max.ms", "1000")
             .set("queue.buffering.max.messages", TOLD_WAITING_MAX.to_string());
         let outcomes = Outcomes { untold: metrics::changes_untold() };

@@ -180,7 +180,12 @@ impl Cache {
         self.absent.remove(key);
     }
 
-    /// Every change that others made before then, by the uptime, has been [told](Self::invalidate).
+    /// How long a link is believed while changes are heard.
+    pub fn ttl(&self) -> Duration {
+        self.settings.ttl
+    }
+
+    /// Every change that others told of before then, by the uptime, has been [heard](Self::invalidate).
     pub fn heard_all_until(&self, uptime_ms: i64) {
         self.hearing.iter().for_each(|hearing| hearing.heard_all_until(uptime_ms));
     }
