@@ -14,6 +14,9 @@ use tokio::{
 
 use crate::load::{Ledger, browsers};
 
+/// Whatever a link's clicks are grouped by, they are the same clicks.
+const GROUPS: [&str; 8] = ["timeseries", "countries", "regions", "cities", "devices", "browsers", "os", "referers"];
+
 /// How long it may take until all is up again, and counted.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(180);
 
@@ -47,15 +50,21 @@ pub async fn check(client: &Client, ledger: &Ledger) {
         "{all} counted, {answered} answered and {unanswered} not"
     );
     let mut by_link = 0;
+    let top_links = answer(client, "top_links", None).await;
     for (link, clicks) in &ledger.targets {
         let counted = people(client, Some(&link.id)).await;
         by_link += counted;
         let least: u64 = clicks.answered.iter().sum();
         let most = least + clicks.unanswered.iter().sum::<u64>();
         assert!((least..=most).contains(&counted), "{}: {counted} counted, {clicks:?}", link.key);
+        assert_eq!(of(&top_links, "id", &link.id), counted, "{} among all links", link.key);
+        for group_by in GROUPS {
+            let rows = answer(client, group_by, Some(&link.id)).await;
+            assert_eq!(sum(&rows), counted, "{} by {group_by}: {rows}", link.key);
+        }
         let by_browser = answer(client, "browsers", Some(&link.id)).await;
         for (place, browser) in browsers().into_iter().enumerate() {
-            let counted = of_browser(&by_browser, browser);
+            let counted = of(&by_browser, "browser", browser);
             let (least, most) = (clicks.answered[place], clicks.answered[place] + clicks.unanswered[place]);
             assert!((least..=most).contains(&counted), "{} by {browser}: {counted} counted, {clicks:?}", link.key);
         }
@@ -68,7 +77,7 @@ pub async fn check(client: &Client, ledger: &Ledger) {
 }
 
 async fn people(client: &Client, link: Option<&str>) -> u64 {
-    answer(client, "count", link).await["clicks"].as_u64().expect("a number")
+    clicks(&answer(client, "count", link).await)
 }
 
 /// The answer to a question about all of the time, however busy everything is after what has happened.
@@ -83,10 +92,17 @@ async fn asked(client: &Client, group_by: &str, link: Option<&str>) -> Option<Va
     (answer.status != 503).then(|| answer.ok())
 }
 
-fn of_browser(rows: &Value, browser: &str) -> u64 {
-    let rows = rows.as_array().expect("a list");
-    let row = rows.iter().find(|row| row["browser"] == browser);
-    row.map_or(0, |row| row["clicks"].as_u64().expect("a number"))
+/// The clicks of the row whose field has this value.
+fn of(rows: &Value, field: &str, value: &str) -> u64 {
+    rows.as_array().expect("a list").iter().filter(|row| row[field] == value).map(clicks).sum()
+}
+
+fn sum(rows: &Value) -> u64 {
+    rows.as_array().expect("a list").iter().map(clicks).sum()
+}
+
+fn clicks(row: &Value) -> u64 {
+    row["clicks"].as_u64().expect("a number")
 }
 
 pub fn say(what: &str) {

@@ -32,6 +32,7 @@ async fn redirects_do_not_notice_that_kafka_is_away() {
     say(&format!("{with} redirects in {PART:?} with Kafka, {without} without"));
     let (_, unanswered) = ledger.clicks();
     assert_eq!((ledger.redirects_refused, unanswered), (0, 0), "every redirect is answered: {:?}", ledger.refusal);
-    assert!(without > 0, "the load went on");
+    // Who waits for Kafka on the way of a redirect answers next to none.
+    assert!(2 * without > with, "redirects went on as before: {with} with Kafka, {without} without");
     check(&system.client(0), &ledger).await;
 }
