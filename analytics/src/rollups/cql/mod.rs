@@ -199,7 +199,8 @@ impl From<CqlError> for RollupsError {
     fn from(error: CqlError) -> Self {
         match error {
             CqlError::Unreadable(_) => RollupsError::Unreadable(error.into()),
-            _ => RollupsError::Unavailable(error.into()),
+            _ if error.is_transient() => RollupsError::Unavailable(error.into()),
+            _ => RollupsError::Refused(error.into()),
         }
     }
 }
