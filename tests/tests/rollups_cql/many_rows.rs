@@ -64,7 +64,7 @@ async fn a_failed_statement_repeats_itself_alone() {
     losing_some(faults, subjects.len(), store.source_totals(&source, &subjects)).await;
 }
 
-/// Seen to fail when attempts went on for ever, and when the progress was written beside the rows.
+/// Seen to fail when there was one attempt more, and when the progress was written beside the rows.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn attempts_have_an_end_and_the_progress_stays_behind() {
