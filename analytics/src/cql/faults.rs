@@ -30,6 +30,7 @@ enum Fault {
     CutOffAfter(u32),
     LoseAnswer(u32),
     LoseStatement(u32),
+    LoseEach(u32),
     Delay(u32),
 }
 
@@ -70,6 +71,14 @@ impl Faults {
     /// As [`lose_answer`](Self::lose_answer), but the statement gets lost on its way there: it is not carried out.
     pub async fn lose_statement<T>(&self, number: u32, work: impl Future<Output = T>) -> (T, bool) {
         self.during(Fault::LoseStatement(number), work).await
+    }
+
+    /// Does `work`, of whose statements each `n`-th gets lost on its way there. With the outcome comes how many there were, the lost ones
+    /// included.
+    pub async fn lose_each<T>(&self, n: u32, work: impl Future<Output = T>) -> (T, u32) {
+        self.set(Fault::LoseEach(n));
+        let outcome = work.await;
+        (outcome, self.clear().begun)
     }
 
     /// Does `work`, the `number`-th of whose statements (from 1) is on its way for as long as `meanwhile` takes.
@@ -133,6 +142,7 @@ impl Faults {
                 Some(Fault::CutOffAfter(sent)) if state.begun > sent => Fate::Held,
                 Some(Fault::LoseAnswer(number)) if state.begun == number => Fate::Unanswered,
                 Some(Fault::LoseStatement(number)) if state.begun == number => Fate::Unsent,
+                Some(Fault::LoseEach(n)) if state.begun.is_multiple_of(n) => Fate::Unsent,
                 Some(Fault::Delay(number)) if state.begun == number => Fate::Late,
                 _ => Fate::Sent,
             };
@@ -206,5 +216,6 @@ mod tests {
         assert_eq!(faults.lose_statement(2, each()).await, (vec![true, false, true], true));
         assert_eq!(done.get(), 5);
         assert_eq!(faults.lose_answer(4, each()).await, (vec![true; 3], false));
+        assert_eq!(faults.lose_each(2, each()).await, (vec![true, false, true], 3));
     }
 }

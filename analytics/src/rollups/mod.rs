@@ -77,6 +77,10 @@ pub enum RollupsError {
     /// Not now: asking again may help.
     #[error("the rollups store does not answer: {0}")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// It answers, and will not do this: rights were taken away, or tables are gone. Asking again does not help until somebody has
+    /// changed that there.
+    #[error("the rollups store refuses: {0}; look at the rights of its user, and at its tables")]
+    Refused(#[source] Box<dyn StdError + Send + Sync>),
     /// What is stored is damaged, or of a newer version ([`row::DecodeError`]): asking again does not help.
     #[error(
         "the rollups hold what this version cannot read: {0}; run the version that wrote them, or restore them from a backup"

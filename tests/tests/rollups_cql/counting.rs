@@ -74,7 +74,8 @@ impl Counting {
     }
 }
 
-fn changes(rows: &Rows) -> Changes {
+/// Everything, as it is to be written.
+pub fn changes(rows: &Rows) -> Changes {
     Changes {
         days: rows.days.iter().map(|((subject, day), row)| (*subject, *day, row.clone())).collect(),
         totals: rows.totals.iter().map(|(subject, row)| (*subject, *row)).collect(),

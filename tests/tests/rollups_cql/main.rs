@@ -4,6 +4,7 @@ mod columns;
 mod counting;
 mod cut_off;
 mod keyspace;
+mod many_rows;
 mod open;
 mod retention;
 mod zombies;

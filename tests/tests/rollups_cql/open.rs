@@ -10,7 +10,7 @@ use analytics::{
     },
     stream::Source,
 };
-use septet_tests::engines::unique_name;
+use septet_tests::{by_hand, engines::unique_name};
 use shortener::store::scylla::{self, ScyllaStore};
 
 use crate::{
@@ -77,6 +77,22 @@ async fn what_cannot_be_read_is_told_apart() {
     keyspace.rows("UPDATE progress SET logs = 0x02 WHERE source = 'local'").await;
     let error = store.progress(&source).await.unwrap_err();
     assert!(matches!(error, RollupsError::Unreadable(_)) && error.to_string().contains("version 2"), "{error}");
+}
+
+/// Seen to fail when a refusal was told as a store that does not answer.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Cassandra: run by tests/run"]
+async fn a_table_that_is_gone_is_a_refusal() {
+    let options = options(&unique_name("gone")).await;
+    cql::migrate(&options, 1).await.unwrap();
+    let store = CqlRollups::open(&options, Retention::default()).await.unwrap();
+    let session = by_hand::cql(&options.url.nodes.join(",")).await.unwrap();
+    by_hand::cql_rows(&session, &format!("DROP TABLE {}.progress", options.url.keyspace)).await.unwrap();
+    let source = Source("local".to_owned());
+    let (refused, asked) = store.cql().faults().lose_each(u32::MAX, store.progress(&source)).await;
+    let error = refused.unwrap_err();
+    assert!(matches!(error, RollupsError::Refused(_)) && error.to_string().contains("refuses"), "{error:?}");
+    assert_eq!(asked, 1, "asking again does not help");
 }
 
 /// Seen to fail when questions were not refused, and when counting was not.

@@ -8,7 +8,8 @@
 //!
 //! **The order of a commit**: all rows, at once; when a quorum has each of them, the progress. Cut off anywhere before, the progress is behind the
 //! rows: whoever has the source next reads their watermarks and skips what they hold. It writes whole what it has read, in the commit
-//! that moves the progress on: what it has read may have been on one replica only.
+//! that moves the progress on: what it has read may have been on one replica only. A statement that fails is attempted again by itself, so that a
+//! large commit need not go well all at once.
 //!
 //! **Quorums are counted in one data center**: all consumers of a topic must run against the same one, as a consumer in another might
 //! find a progress whose rows are still on their way there. Questions may be asked anywhere, and may be behind there.
@@ -17,6 +18,7 @@
 //! | limit | when it is reached | metric |
 //! |---|---|---|
 //! | [`ROWS_IN_FLIGHT_MAX`] rows being written or read to count on | the others wait | `septet_rollups_statements_in_flight{work="counting"}` |
+//! | [`ATTEMPTS_MAX`] at one of them, with pauses in which it keeps its room | the commit or the read fails | `septet_rollups_statements_repeated_total` |
 //! | [`PARTITIONS_IN_FLIGHT_MAX`] partitions being read for questions | the others wait | the same, `work="questions"` |
 //! | [`PARTITIONS_AT_ONCE`] of one question | the others wait | |
 //! | a row's size, which [the caps on values](crate::rollups::values) bound | it cannot be | `septet_rollups_day_bytes_written_total` |
@@ -36,12 +38,15 @@ use crate::{
     stream::{Progress, Source},
 };
 
+mod attempts;
 mod days;
 mod in_flight;
 mod progress;
 mod retention;
 mod totals;
 
+pub use attempts::ATTEMPTS_MAX;
+use attempts::Attempts;
 use in_flight::InFlight;
 pub use retention::{KEPT_MAX, Retention, RetentionError};
 
@@ -100,6 +105,7 @@ pub struct CqlRollups {
     totals: totals::Table,
     progress: progress::Table,
     counting: InFlight,
+    attempts: Attempts,
     /// Apart, so that no question holds up counting.
     questions: InFlight,
 }
@@ -118,6 +124,7 @@ impl CqlRollups {
             totals: totals::Table::prepare(&cql).await?,
             progress: progress::Table::prepare(&cql).await?,
             counting: InFlight::new("counting", ROWS_IN_FLIGHT_MAX),
+            attempts: Attempts::new(),
             questions: InFlight::new("questions", PARTITIONS_IN_FLIGHT_MAX),
             cql,
         })
@@ -132,21 +139,31 @@ impl CqlRollups {
     pub fn session(&self) -> Weak<Cql> {
         Arc::downgrade(&self.cql)
     }
+
+    /// A statement of counting, when there is room for it, as often as it takes.
+    async fn count<T, F>(&self, statement: impl Fn() -> F) -> Result<T, RollupsError>
+    where
+        F: Future<Output = Result<T, RollupsError>>,
+    {
+        self.counting.run(self.attempts.at(statement)).await
+    }
 }
 
 #[async_trait]
 impl Rollups for CqlRollups {
     async fn progress(&self, source: &Source) -> Result<Progress, RollupsError> {
-        self.counting.run(self.progress.read(source)).await
+        self.count(|| self.progress.read(source)).await
     }
 
     async fn days(&self, source: &Source, keys: &[(Subject, Day)]) -> Result<Vec<DayRow>, RollupsError> {
-        let rows = keys.iter().copied().map(|(subject, day)| self.counting.run(self.days.row(source, subject, day)));
+        let row = |(subject, day)| self.count(move || self.days.row(source, subject, day));
+        let rows = keys.iter().copied().map(row);
         stream::iter(rows).buffered(ROWS_IN_FLIGHT_MAX as usize).try_collect().await
     }
 
     async fn source_totals(&self, source: &Source, subjects: &[Subject]) -> Result<Vec<TotalRow>, RollupsError> {
-        let rows = subjects.iter().copied().map(|subject| self.counting.run(self.totals.one(source, subject)));
+        let row = |subject| self.count(move || self.totals.one(source, subject));
+        let rows = subjects.iter().copied().map(row);
         stream::iter(rows).buffered(ROWS_IN_FLIGHT_MAX as usize).try_collect().await
     }
 
@@ -154,14 +171,14 @@ impl Rollups for CqlRollups {
         // By their places: of a closure that borrows what it is given, the compiler cannot tell that it may go to another thread.
         let days = (0..changes.days.len()).map(|place| {
             let (subject, day, row) = &changes.days[place];
-            self.counting.run(self.days.write(source, *subject, *day, row))
+            self.count(move || self.days.write(source, *subject, *day, row))
         });
         let totals = (0..changes.totals.len()).map(|place| {
             let (subject, row) = &changes.totals[place];
-            self.counting.run(self.totals.write(source, *subject, row))
+            self.count(move || self.totals.write(source, *subject, row))
         });
         try_join!(all(days), all(totals))?;
-        self.counting.run(self.progress.write(source, progress)).await
+        self.count(|| self.progress.write(source, progress)).await
     }
 
     async fn read(
@@ -199,7 +216,8 @@ impl From<CqlError> for RollupsError {
     fn from(error: CqlError) -> Self {
         match error {
             CqlError::Unreadable(_) => RollupsError::Unreadable(error.into()),
-            _ => RollupsError::Unavailable(error.into()),
+            _ if error.is_transient() => RollupsError::Unavailable(error.into()),
+            _ => RollupsError::Refused(error.into()),
         }
     }
 }
