@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
+use metrics::counter;
 use rdkafka::{
     config::{ClientConfig, FromClientConfigAndContext},
     error::{KafkaError, RDKafkaErrorCode},
@@ -14,13 +15,14 @@ use tokio::{
 
 use super::{
     Failure, POLL_WAIT, WINDOW_MAX,
-    routes::Routes,
+    routes::{Routes, RoutesError},
     window::{Hearing, Sent, Window},
 };
 use crate::{
     click::LogId,
     kafka::{
         KafkaOptions,
+        event::Event,
         topic::{self, TopicError},
     },
     local::LocalStream,
@@ -124,10 +126,27 @@ impl Session {
         self.window.len() == 0 || self.window.has_acknowledged()
     }
 
-    /// Logs whose end every partition was told of since the last call.
+    /// Keeps in mind, on disk, that there will be clicks of these logs in the topic, before there are any.
+    pub fn meet(&mut self, logs: impl Iterator<Item = LogId>) {
+        kept(self.routes.meet(logs));
+    }
+
+    /// Says to every partition that a log has ended.
+    pub async fn tell_end(&mut self, log: LogId) -> Result<(), Failure> {
+        let event = Event::LogEnded(log).encode();
+        for partition in 0..self.partitions() {
+            let is_last = partition + 1 == self.partitions();
+            let place = if is_last { Sent::LogEnded(log) } else { Sent::LogEndedToo };
+            self.produce(place, partition.cast_signed(), None, &event).await?;
+        }
+        Ok(())
+    }
+
+    /// Logs whose end every partition was told of since the last call. Nothing is kept of them.
     pub fn take_ended(&mut self) -> Vec<LogId> {
         let ended = self.window.take_ended();
         self.acknowledged_before.retain(|log, _| !ended.contains(log));
+        kept(self.routes.forget(&ended));
         ended
     }
 
@@ -212,6 +231,14 @@ impl Session {
     /// of it is.
     pub async fn waits_for_more_partitions(&mut self) -> bool {
         self.found > self.routes.partitions && self.unsettled.is_empty() && !self.logs.has_undelivered_old().await
+    }
+}
+
+/// Clicks do not wait for a disk that is full: forwarding is what makes room on it. The next time, all of it is written.
+fn kept(result: Result<(), RoutesError>) {
+    if let Err(error) = result {
+        counter!("septet_forwarder_failures_total", "step" => "keep").increment(1);
+        tracing::warn!(%error, "if this goes on, the topic is not told which click logs have ended");
     }
 }
 
