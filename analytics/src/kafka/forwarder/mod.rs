@@ -47,8 +47,8 @@ pub const WINDOW_MAX: usize = 65_536;
 const BATCH_MAX: usize = 2_048;
 /// How long one look for clicks lasts; so long it takes to hear of an acknowledgement while there are none.
 const POLL_WAIT: Duration = Duration::from_millis(50);
-/// How long a process has to run before it says that a log has ended. Requests of a process that was killed may still be on their way to the
-/// brokers: a click in them must find the log's entry, or it counts twice.
+/// How long a process has to run, without its producer failing, before it says that a log has ended. Requests of a producer that is gone may still be
+/// on their way to the brokers: a click in them must find the log's entry, or it counts twice.
 pub const LOG_END_DELAY: Duration = Duration::from_secs(60);
 /// How long the last ends of logs may take to be told when everything else is done. Longer, Kafka is away: the next process tells them.
 const LAST_ENDS_WAIT: Duration = Duration::from_secs(2);
@@ -67,7 +67,8 @@ pub struct Forwarder {
     acknowledged: BTreeMap<LogId, u64>,
     /// Logs that have ended, in the click log's files, and are not said to have ended yet. [`routes`] keeps them for longer.
     ended: VecDeque<LogId>,
-    /// Before then, no end is told.
+    /// For so long after the start, and after each failure, no end is told.
+    end_delay: Duration,
     ends_told_from: Instant,
 }
 
@@ -98,13 +99,14 @@ impl Forwarder {
             sent: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             ended: VecDeque::new(),
+            end_delay: LOG_END_DELAY,
             ends_told_from: Instant::now() + LOG_END_DELAY,
         }
     }
 
-    /// Tells ends of logs so soon after the start, instead of after [`LOG_END_DELAY`].
-    pub fn telling_ends_after(self, delay: Duration) -> Self {
-        Forwarder { ends_told_from: Instant::now() + delay, ..self }
+    /// Tells ends of logs so soon after the start and after each failure, instead of after [`LOG_END_DELAY`].
+    pub fn telling_ends_after(self, end_delay: Duration) -> Self {
+        Forwarder { end_delay, ends_told_from: Instant::now() + end_delay, ..self }
     }
 
     /// Forwards until `shutdown` is ready, then what is left, and ends. What fails is tried again for ever, at the end too: the deadline is
@@ -121,7 +123,7 @@ impl Forwarder {
         }
     }
 
-    /// Forwards by one producer, until all is done or it fails.
+    /// Forwards by one producer, until all is done or it fails. Then its requests may still be on their way for a while.
     async fn session(&mut self, stopping: &mut Stopping<'_>, trouble: &mut Trouble) -> Result<(), Failure> {
         let unsettled = self.sent.iter().filter(|(log, sent)| self.acknowledged.get(log) < Some(sent));
         let unsettled = unsettled.map(|(log, sent)| (*log, *sent)).collect();
@@ -133,6 +135,9 @@ impl Forwarder {
         self.acknowledged = session.acknowledged();
         // A producer waits for a while for what it cannot deliver any more.
         spawn_blocking(move || drop(session)).await.expect("dropping a producer does not panic");
+        if ended.is_err() {
+            self.ends_told_from = Instant::now() + self.end_delay;
+        }
         ended
     }
 

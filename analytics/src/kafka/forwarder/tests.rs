@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future::ready,
+    future::{pending, ready},
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -12,6 +12,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     mocking::MockCluster,
     producer::DefaultProducerContext,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 use tempfile::TempDir;
 
@@ -29,8 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A Kafka with a topic, and the data directory of an instance.
 struct World {
-    /// Lives as long as this.
-    _kafka: MockCluster<'static, DefaultProducerContext>,
+    kafka: MockCluster<'static, DefaultProducerContext>,
     options: KafkaOptions,
     folder: TempDir,
 }
@@ -41,14 +41,23 @@ impl World {
         kafka.create_topic(TOPIC, PARTITIONS, 1).expect("a topic");
         let url = format!("kafka://{}/{TOPIC}", kafka.bootstrap_servers()).parse().expect("a URL");
         let options = KafkaOptions { url, properties: Vec::new(), client_id: "tests".to_owned() };
-        World { _kafka: kafka, options, folder: tempfile::tempdir().expect("a folder") }
+        World { kafka, options, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn click_logs(&self) -> Arc<ClickLogs> {
+        let options = Options { segment_bytes: 16 << 10, disk_max_bytes: 1 << 20, ..Options::default() };
+        Arc::new(ClickLogs::open(&self.folder.path().join("clicks"), options).expect("the logs open"))
+    }
+
+    fn forwarder(&self, click_logs: &Arc<ClickLogs>) -> Forwarder {
+        let click_logs = Arc::clone(click_logs);
+        let open = move || Ok(LocalStream::open(click_logs.reader()?, enrich));
+        Forwarder::new(self.options.clone(), self.folder.path().to_owned(), Box::new(open))
     }
 
     /// A process that takes clicks on some logs, and is stopped in order. Those logs.
     async fn run(&self, logs: usize, ends_after: Duration) -> BTreeSet<LogId> {
-        let options = Options { segment_bytes: 16 << 10, disk_max_bytes: 1 << 20, ..Options::default() };
-        let click_logs = ClickLogs::open(&self.folder.path().join("clicks"), options).expect("the logs open");
-        let click_logs = Arc::new(click_logs);
+        let click_logs = self.click_logs();
         let clicked = (0..logs).map(|_| {
             let mut writer = click_logs.writer().expect("there is room");
             for link in 0..10 {
@@ -57,10 +66,7 @@ impl World {
             writer.log()
         });
         let clicked = clicked.collect();
-        let open = Arc::clone(&click_logs);
-        let open = move || Ok(LocalStream::open(open.reader()?, enrich));
-        let forwarder = Forwarder::new(self.options.clone(), self.folder.path().to_owned(), Box::new(open));
-        let run = forwarder.telling_ends_after(ends_after).run(ready(()));
+        let run = self.forwarder(&click_logs).telling_ends_after(ends_after).run(ready(()));
         timeout(PATIENCE, run).await.expect("it ends");
         clicked
     }
@@ -148,4 +154,22 @@ async fn ends_that_may_not_be_told_yet_are_told_by_a_later_process() {
     assert_eq!((world.told(), world.kept()), (everywhere(&BTreeSet::new()), logs.clone()));
     logs.extend(world.run(1, Duration::ZERO).await);
     assert_eq!((world.told(), world.kept()), (everywhere(&logs), BTreeSet::new()));
+}
+
+/// Seen to fail when the delay began at the start of the process only.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failure_no_end_is_told_for_as_long_as_after_a_start() {
+    let world = World::new();
+    let click_logs = world.click_logs();
+    let mut writer = click_logs.writer().expect("there is room");
+    writer.append(&raw(1)).expect("there is room");
+    let mut forwarder = world.forwarder(&click_logs).telling_ends_after(LOG_END_DELAY);
+    forwarder.ends_told_from = Instant::now();
+    // What cannot be repeated ends the producer.
+    world.kafka.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let mut stopping = Stopping { shutdown: pin!(pending()), is_ready: false };
+    let mut trouble = Trouble::new(Work::Forwarding, "forward");
+    let failed = timeout(PATIENCE, forwarder.session(&mut stopping, &mut trouble)).await.expect("it ends");
+    assert!(matches!(failed, Err(Failure::Producer(_))), "{failed:?}");
+    assert!(forwarder.ends_told_from > Instant::now() + LOG_END_DELAY / 2);
 }
