@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
@@ -85,6 +86,16 @@ enum Failure {
     Stream(#[from] StreamError),
     #[error("Kafka did not take a click: {0}")]
     Producer(#[from] KafkaError),
+}
+
+/// Whether a forwarder's producer can be made. Some properties are refused by producers only, or beside what a forwarder sets. Asks no broker.
+///
+/// # Errors
+/// [`TopicError::Setup`].
+pub async fn check(options: &KafkaOptions) -> Result<(), TopicError> {
+    let options = options.clone();
+    let made = spawn_blocking(move || session::producer(&options, Arc::default()).map(drop));
+    made.await.expect("making a producer does not panic").map_err(|cause| TopicError::Setup { cause })
 }
 
 impl Forwarder {

@@ -36,7 +36,7 @@ const PARTITIONS_INTERVAL: Duration = Duration::from_secs(10);
 /// Kilobytes that the producer keeps of clicks on their way. A click has a few hundred bytes.
 const QUEUE_KBYTES_MAX: usize = 256 << 10;
 
-type Sender = ThreadedProducer<Hearing>;
+pub(super) type Sender = ThreadedProducer<Hearing>;
 type Look = JoinHandle<Result<u32, TopicError>>;
 
 pub(super) struct Session {
@@ -67,8 +67,7 @@ impl Session {
         unsettled: BTreeMap<LogId, u64>,
     ) -> Result<Self, Failure> {
         let window = Arc::new(Window::default());
-        let producer = Sender::from_config_and_context(&config(options), Hearing(Arc::clone(&window)))?;
-        let producer = Arc::new(producer);
+        let producer = Arc::new(producer(options, Arc::clone(&window))?);
         let found = look(&producer, options).await.expect("looking at a topic does not panic")?;
         let routes = Routes::open(folder, &options.url.topic, found)?;
         let Delivery::Opened(source) = logs.next(0, Duration::ZERO).await? else {
@@ -245,6 +244,11 @@ fn kept(result: Result<(), RoutesError>) {
 fn look(producer: &Arc<Sender>, options: &KafkaOptions) -> Look {
     let (producer, options) = (Arc::clone(producer), options.clone());
     spawn_blocking(move || topic::partitions_by(producer.client(), &options))
+}
+
+/// A producer whose acknowledgements `window` hears of.
+pub(super) fn producer(options: &KafkaOptions, window: Arc<Window>) -> Result<Sender, KafkaError> {
+    Sender::from_config_and_context(&config(options), Hearing(window))
 }
 
 fn config(options: &KafkaOptions) -> ClientConfig {

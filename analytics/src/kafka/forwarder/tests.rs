@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::{pending, ready},
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
 };
 
 use rdkafka::{
@@ -172,4 +171,18 @@ async fn after_a_failure_no_end_is_told_for_as_long_as_after_a_start() {
     let failed = timeout(PATIENCE, forwarder.session(&mut stopping, &mut trouble)).await.expect("it ends");
     assert!(matches!(failed, Err(Failure::Producer(_))), "{failed:?}");
     assert!(forwarder.ends_told_from > Instant::now() + LOG_END_DELAY / 2);
+}
+
+/// Consumers take this property. Seen to fail when a consumer was made instead.
+#[tokio::test]
+async fn properties_that_no_producer_takes_are_named() {
+    let property = |value: &str| vec![("max.in.flight".to_owned(), value.to_owned())];
+    let url = "kafka://127.0.0.1:1/clicks".parse().expect("a URL");
+    let mut options = KafkaOptions { url, properties: property("10"), client_id: "tests".to_owned() };
+    let error = check(&options).await.unwrap_err();
+    assert!(!error.is_transient());
+    let said = error.to_string();
+    assert!(["--kafka-properties", "max.in.flight"].iter().all(|word| said.contains(word)), "{said}");
+    options.properties = property("2");
+    check(&options).await.expect("it is taken");
 }
