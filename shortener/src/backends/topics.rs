@@ -1,7 +1,7 @@
 //! The topics of Kafka: made by `migrate`, looked at by a start.
 
 use analytics::kafka::{
-    KafkaOptions,
+    KafkaOptions, forwarder,
     topic::{self, Prepared, TopicError, TopicSettings},
 };
 
@@ -13,6 +13,7 @@ use crate::{
 /// Makes the topics that are not there, and says so.
 pub(super) async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let Some(Topics { clicks, changes }) = settings.clicks.topics()? else { return Ok(()) };
+    forwarder::check(&clicks).await?;
     let replication_factor = settings.links.replication_factor;
     prepare(&clicks, TopicSettings::of_clicks(settings.clicks.partitions, replication_factor)).await?;
     prepare(&changes, changes::topic_settings(replication_factor)).await
@@ -26,8 +27,9 @@ async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> anyhow::Res
     Ok(())
 }
 
-/// Fails if a topic is missing. A Kafka that is away holds nobody up: clicks wait in the click log.
+/// Fails if a topic is missing, or if no producer can be set up as the properties say. A Kafka that is away holds nobody up: clicks wait in the click log.
 pub async fn look(Topics { clicks, changes }: &Topics) -> Result<(), TopicError> {
+    forwarder::check(clicks).await?;
     for options in [clicks, changes] {
         match topic::partitions(options).await {
             Ok(_) => {}
@@ -39,4 +41,28 @@ pub async fn look(Topics { clicks, changes }: &Topics) -> Result<(), TopicError>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::settings::Cli;
+
+    /// Neither needs a Kafka for it. Seen to fail when a consumer alone was made, which takes this property.
+    #[tokio::test]
+    async fn a_property_that_no_producer_takes_ends_a_start_and_a_migration() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "max.in.flight=10\n").unwrap();
+        let properties = file.path().to_str().unwrap();
+        let flags = ["septet", "--clicks", "kafka://127.0.0.1:1/clicks", "--kafka-properties", properties];
+        let settings = Cli::parse_from(flags).settings;
+        let topics = settings.clicks.topics().unwrap().unwrap();
+        let start = look(&topics).await.unwrap_err().to_string();
+        let migration = migrate(&settings).await.unwrap_err().to_string();
+        for said in [start, migration] {
+            assert!(said.contains("--kafka-properties") && said.contains("max.in.flight"), "{said}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
@@ -47,9 +48,11 @@ pub const WINDOW_MAX: usize = 65_536;
 const BATCH_MAX: usize = 2_048;
 /// How long one look for clicks lasts; so long it takes to hear of an acknowledgement while there are none.
 const POLL_WAIT: Duration = Duration::from_millis(50);
-/// How long a process has to run before it says that a log has ended. Requests of a process that was killed may still be on their way to the
-/// brokers: a click in them must find the log's entry, or it counts twice.
+/// How long a process has to run, without its producer failing, before it says that a log has ended. Requests of a producer that is gone may still be
+/// on their way to the brokers: a click in them must find the log's entry, or it counts twice.
 pub const LOG_END_DELAY: Duration = Duration::from_secs(60);
+/// How long the last ends of logs may take to be told when everything else is done. Longer, Kafka is away: the next process tells them.
+const LAST_ENDS_WAIT: Duration = Duration::from_secs(2);
 /// Makes a stream of the click logs, once more after every failure.
 pub type OpenLogs = Box<dyn FnMut() -> Result<LocalStream, click_log::Error> + Send>;
 
@@ -63,9 +66,10 @@ pub struct Forwarder {
     sent: BTreeMap<LogId, u64>,
     /// The highest that was acknowledged by an earlier producer, all before it as well.
     acknowledged: BTreeMap<LogId, u64>,
-    /// Logs that have ended, in the click log's files; the topic is not told yet.
+    /// Logs that have ended, in the click log's files, and are not said to have ended yet. [`routes`] keeps them for longer.
     ended: VecDeque<LogId>,
-    /// Before then, no end is told.
+    /// For so long after the start, and after each failure, no end is told.
+    end_delay: Duration,
     ends_told_from: Instant,
 }
 
@@ -84,6 +88,16 @@ enum Failure {
     Producer(#[from] KafkaError),
 }
 
+/// Whether a forwarder's producer can be made. Some properties are refused by producers only, or beside what a forwarder sets. Asks no broker.
+///
+/// # Errors
+/// [`TopicError::Setup`].
+pub async fn check(options: &KafkaOptions) -> Result<(), TopicError> {
+    let options = options.clone();
+    let made = spawn_blocking(move || session::producer(&options, Arc::default()).map(drop));
+    made.await.expect("making a producer does not panic").map_err(|cause| TopicError::Setup { cause })
+}
+
 impl Forwarder {
     /// A forwarder that keeps its own file in `folder`, beside the click log.
     pub fn new(options: KafkaOptions, folder: PathBuf, open_logs: OpenLogs) -> Self {
@@ -96,17 +110,19 @@ impl Forwarder {
             sent: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             ended: VecDeque::new(),
+            end_delay: LOG_END_DELAY,
             ends_told_from: Instant::now() + LOG_END_DELAY,
         }
     }
 
-    /// Tells ends of logs so soon after the start, instead of after [`LOG_END_DELAY`].
-    pub fn telling_ends_after(self, delay: Duration) -> Self {
-        Forwarder { ends_told_from: Instant::now() + delay, ..self }
+    /// Tells ends of logs so soon after the start and after each failure, instead of after [`LOG_END_DELAY`].
+    pub fn telling_ends_after(self, end_delay: Duration) -> Self {
+        Forwarder { end_delay, ends_told_from: Instant::now() + end_delay, ..self }
     }
 
     /// Forwards until `shutdown` is ready, then what is left, and ends. What fails is tried again for ever, at the end too: the deadline is
-    /// the caller's, and dropping this future at any moment loses nothing, as what was not acknowledged stays in the click log.
+    /// the caller's, and dropping this future at any moment loses nothing, as what was not acknowledged stays in the click log. That logs have
+    /// ended is told at the end as well, or left to the next process.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let mut stopping = Stopping { shutdown: pin!(shutdown), is_ready: false };
         let mut trouble = Trouble::new(Work::Forwarding, "forward");
@@ -118,16 +134,21 @@ impl Forwarder {
         }
     }
 
-    /// Forwards by one producer, until all is done or it fails.
+    /// Forwards by one producer, until all is done or it fails. Then its requests may still be on their way for a while.
     async fn session(&mut self, stopping: &mut Stopping<'_>, trouble: &mut Trouble) -> Result<(), Failure> {
         let unsettled = self.sent.iter().filter(|(log, sent)| self.acknowledged.get(log) < Some(sent));
         let unsettled = unsettled.map(|(log, sent)| (*log, *sent)).collect();
         let logs = (self.open_logs)()?;
+        // Those that are not told yet are reported again.
+        self.ended.clear();
         let mut session = Session::begin(&self.options, &self.folder, logs, &self.acknowledged, unsettled).await?;
         let ended = self.forward(&mut session, stopping, trouble).await;
         self.acknowledged = session.acknowledged();
         // A producer waits for a while for what it cannot deliver any more.
         spawn_blocking(move || drop(session)).await.expect("dropping a producer does not panic");
+        if ended.is_err() {
+            self.ends_told_from = Instant::now() + self.end_delay;
+        }
         ended
     }
 
@@ -153,7 +174,10 @@ impl Forwarder {
             }
             match session.logs.next(room, POLL_WAIT).await? {
                 Delivery::Clicks(batch) => self.send(session, batch).await?,
-                Delivery::Nothing if is_stopping && session.is_drained().await => return Ok(()),
+                Delivery::Nothing if is_stopping && session.is_drained().await => {
+                    self.tell_last_ends(session).await;
+                    return Ok(());
+                }
                 Delivery::Nothing | Delivery::Opened(_) | Delivery::Closed(_) => {}
             }
             if session.has_acknowledged() {
@@ -164,6 +188,7 @@ impl Forwarder {
 
     async fn send(&mut self, session: &mut Session, batch: Batch) -> Result<(), Failure> {
         let count = batch.clicks.len() as u64;
+        session.meet(batch.clicks.iter().map(|sequenced| sequenced.click.log));
         for sequenced in batch.clicks {
             let click = sequenced.click;
             let (log, offset, at_ms) = (click.log, click.offset, click.at_ms);
@@ -179,23 +204,54 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Says to every partition that a log has ended, once it is safe to say so.
+    /// Says that a log has ended, once it is safe to say so: one at a time, between clicks.
     async fn tell_end(&mut self, session: &mut Session) -> Result<(), Failure> {
-        for log in session.take_ended() {
-            self.sent.remove(&log);
-            self.acknowledged.remove(&log);
+        self.forget_told(session);
+        if Instant::now() >= self.ends_told_from
+            && let Some(log) = self.ended.pop_front()
+        {
+            session.tell_end(log).await?;
+        }
+        Ok(())
+    }
+
+    /// Says that the last logs have ended, when all clicks are acknowledged. What cannot be said now, the next process says.
+    async fn tell_last_ends(&mut self, session: &mut Session) {
+        let told = timeout(LAST_ENDS_WAIT, self.tell_all_ends(session)).await;
+        self.forget_told(session);
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(%error, "that click logs have ended is left to the next start to tell"),
+            Err(_) => {
+                tracing::info!("that click logs have ended is left to the next start to tell: Kafka does not answer")
+            }
+        }
+    }
+
+    async fn tell_all_ends(&mut self, session: &mut Session) -> Result<(), Failure> {
+        // The last acknowledgement has ended the last logs.
+        if let Delivery::Clicks(batch) = session.logs.next(0, Duration::ZERO).await? {
+            self.ended.extend(batch.gone);
         }
         if Instant::now() < self.ends_told_from {
             return Ok(());
         }
-        let Some(log) = self.ended.pop_front() else { return Ok(()) };
-        let event = Event::LogEnded(log).encode();
-        for partition in 0..session.partitions() {
-            let is_last = partition + 1 == session.partitions();
-            let place = if is_last { Sent::LogEnded(log) } else { Sent::LogEndedToo };
-            session.produce(place, partition.cast_signed(), None, &event).await?;
+        while let Some(log) = self.ended.pop_front() {
+            session.tell_end(log).await?;
+        }
+        while session.in_flight() > 0 {
+            session.check()?;
+            session.changed(POLL_WAIT).await;
         }
         Ok(())
+    }
+
+    /// Keeps nothing more of logs whose end every partition was told of.
+    fn forget_told(&mut self, session: &mut Session) {
+        for log in session.take_ended() {
+            self.sent.remove(&log);
+            self.acknowledged.remove(&log);
+        }
     }
 }
 
@@ -220,3 +276,6 @@ fn describe() {
     describe_gauge!("septet_forwarder_in_flight", "Clicks sent and not all acknowledged.");
     describe_gauge!("septet_forwarder_in_flight_max", "The same, at most; then the rest waits in the click log.");
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@
 //! more partitions by then, its key leads to another one, where nobody knows that it was counted. So the number of partitions that is
 //! reckoned with is kept, and changed only between clicks: when everything that was ever written has been acknowledged. How far
 //! that was is kept with it: what lies before is never written again.
+//!
+//! A log is kept from before its first click is written until every partition was told that it has ended. So a process that finds one here
+//! and not in the click log has its end to tell, whatever became of the process that wrote it.
 
 use std::{
     collections::BTreeMap,
@@ -26,16 +29,17 @@ struct Contents {
     topic: String,
     /// The number of partitions that keys are spread over.
     partitions: u32,
-    /// Clicks up to here were acknowledged when that number was settled on.
+    /// Clicks up to here were acknowledged when that number was settled on; 0 for a log that came later.
     acknowledged: BTreeMap<String, u64>,
 }
 
 /// The number of partitions in use, and what is known to be behind it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Routes {
     path: PathBuf,
     topic: String,
     pub partitions: u32,
+    /// Of each log whose end is not told yet.
     pub acknowledged: BTreeMap<LogId, u64>,
 }
 
@@ -101,15 +105,29 @@ impl Routes {
 
     /// Settles on another number: everything that was ever written is acknowledged.
     pub fn change(&mut self, partitions: u32, acknowledged: &BTreeMap<LogId, u64>) -> Result<(), RoutesError> {
-        let next = Routes {
-            path: self.path.clone(),
-            topic: self.topic.clone(),
-            partitions,
-            acknowledged: acknowledged.clone(),
-        };
+        let mut next = Routes { partitions, ..self.clone() };
+        next.acknowledged.extend(acknowledged);
         next.save()?;
         *self = next;
         Ok(())
+    }
+
+    /// Keeps those of the logs that are new. They are kept in memory even if that fails, and on disk the next time that anything is.
+    pub fn meet(&mut self, logs: impl Iterator<Item = LogId>) -> Result<(), RoutesError> {
+        let before = self.acknowledged.len();
+        for log in logs {
+            self.acknowledged.entry(log).or_insert(0);
+        }
+        if self.acknowledged.len() == before { Ok(()) } else { self.save() }
+    }
+
+    /// Keeps nothing more of logs whose end is told. If that fails, it is told once more.
+    pub fn forget(&mut self, logs: &[LogId]) -> Result<(), RoutesError> {
+        let before = self.acknowledged.len();
+        for log in logs {
+            self.acknowledged.remove(log);
+        }
+        if self.acknowledged.len() == before { Ok(()) } else { self.save() }
     }
 
     /// In the place of what was there, and on disk.
@@ -145,6 +163,20 @@ mod tests {
         routes.change(8, &acknowledged).unwrap();
         let again = open(8).unwrap();
         assert_eq!((again.partitions, again.acknowledged), (8, acknowledged));
+    }
+
+    /// Seen to fail when the file was not written at either.
+    #[test]
+    fn logs_are_kept_until_their_end_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = || Vec::from_iter(Routes::open(folder.path(), "t", 4).unwrap().acknowledged);
+        let mut routes = Routes::open(folder.path(), "t", 4).unwrap();
+        routes.meet([LogId(1), LogId(2), LogId(1)].into_iter()).unwrap();
+        assert_eq!(logs(), [(LogId(1), 0), (LogId(2), 0)]);
+        routes.change(8, &BTreeMap::from([(LogId(1), 7)])).unwrap();
+        routes.meet([LogId(1)].into_iter()).unwrap();
+        routes.forget(&[LogId(2)]).unwrap();
+        assert_eq!(Vec::from_iter(Routes::open(folder.path(), "t", 8).unwrap().acknowledged), [(LogId(1), 7)]);
     }
 
     #[test]

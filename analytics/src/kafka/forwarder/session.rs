@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
+use metrics::counter;
 use rdkafka::{
     config::{ClientConfig, FromClientConfigAndContext},
     error::{KafkaError, RDKafkaErrorCode},
@@ -14,13 +15,14 @@ use tokio::{
 
 use super::{
     Failure, POLL_WAIT, WINDOW_MAX,
-    routes::Routes,
+    routes::{Routes, RoutesError},
     window::{Hearing, Sent, Window},
 };
 use crate::{
     click::LogId,
     kafka::{
         KafkaOptions,
+        event::Event,
         topic::{self, TopicError},
     },
     local::LocalStream,
@@ -34,7 +36,7 @@ const PARTITIONS_INTERVAL: Duration = Duration::from_secs(10);
 /// Kilobytes that the producer keeps of clicks on their way. A click has a few hundred bytes.
 const QUEUE_KBYTES_MAX: usize = 256 << 10;
 
-type Sender = ThreadedProducer<Hearing>;
+pub(super) type Sender = ThreadedProducer<Hearing>;
 type Look = JoinHandle<Result<u32, TopicError>>;
 
 pub(super) struct Session {
@@ -65,8 +67,7 @@ impl Session {
         unsettled: BTreeMap<LogId, u64>,
     ) -> Result<Self, Failure> {
         let window = Arc::new(Window::default());
-        let producer = Sender::from_config_and_context(&config(options), Hearing(Arc::clone(&window)))?;
-        let producer = Arc::new(producer);
+        let producer = Arc::new(producer(options, Arc::clone(&window))?);
         let found = look(&producer, options).await.expect("looking at a topic does not panic")?;
         let routes = Routes::open(folder, &options.url.topic, found)?;
         let Delivery::Opened(source) = logs.next(0, Duration::ZERO).await? else {
@@ -124,10 +125,27 @@ impl Session {
         self.window.len() == 0 || self.window.has_acknowledged()
     }
 
-    /// Logs whose end every partition was told of since the last call.
+    /// Keeps in mind, on disk, that there will be clicks of these logs in the topic, before there are any.
+    pub fn meet(&mut self, logs: impl Iterator<Item = LogId>) {
+        kept(self.routes.meet(logs));
+    }
+
+    /// Says to every partition that a log has ended.
+    pub async fn tell_end(&mut self, log: LogId) -> Result<(), Failure> {
+        let event = Event::LogEnded(log).encode();
+        for partition in 0..self.partitions() {
+            let is_last = partition + 1 == self.partitions();
+            let place = if is_last { Sent::LogEnded(log) } else { Sent::LogEndedToo };
+            self.produce(place, partition.cast_signed(), None, &event).await?;
+        }
+        Ok(())
+    }
+
+    /// Logs whose end every partition was told of since the last call. Nothing is kept of them.
     pub fn take_ended(&mut self) -> Vec<LogId> {
         let ended = self.window.take_ended();
         self.acknowledged_before.retain(|log, _| !ended.contains(log));
+        kept(self.routes.forget(&ended));
         ended
     }
 
@@ -215,9 +233,22 @@ impl Session {
     }
 }
 
+/// Clicks do not wait for a disk that is full: forwarding is what makes room on it. The next time, all of it is written.
+fn kept(result: Result<(), RoutesError>) {
+    if let Err(error) = result {
+        counter!("septet_forwarder_failures_total", "step" => "keep").increment(1);
+        tracing::warn!(%error, "if this goes on, the topic is not told which click logs have ended");
+    }
+}
+
 fn look(producer: &Arc<Sender>, options: &KafkaOptions) -> Look {
     let (producer, options) = (Arc::clone(producer), options.clone());
     spawn_blocking(move || topic::partitions_by(producer.client(), &options))
+}
+
+/// A producer whose acknowledgements `window` hears of.
+pub(super) fn producer(options: &KafkaOptions, window: Arc<Window>) -> Result<Sender, KafkaError> {
+    Sender::from_config_and_context(&config(options), Hearing(window))
 }
 
 fn config(options: &KafkaOptions) -> ClientConfig {
