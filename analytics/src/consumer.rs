@@ -97,7 +97,7 @@ pub enum ConsumerError {
     /// [`StreamError::Lost`]
     #[error("clicks are not counted any more: {0}")]
     Stream(#[source] StreamError),
-    /// [`RollupsError::Unreadable`]
+    /// [`RollupsError::Unreadable`], and [`RollupsError::Refused`] that lasts.
     #[error("clicks are not counted any more: {0}")]
     Rollups(#[from] RollupsError),
 }

@@ -23,7 +23,9 @@ use crate::{
 };
 
 /// How often a partition that is being counted is looked at again.
-const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How old what is known of its progress may be then.
+const PROGRESS_AGE: Duration = Duration::from_secs(5);
 
 /// Partitions that are about to begin, or have begun.
 pub(super) struct Beginnings {
@@ -38,6 +40,9 @@ pub(super) struct Beginnings {
 struct Look {
     began: Instant,
     task: AbortHandle,
+    /// What was counted, not long ago.
+    progress: Progress,
+    known_at: Instant,
 }
 
 impl Beginnings {
@@ -56,20 +61,38 @@ impl Beginnings {
         });
     }
 
-    /// Looks once a minute whether a partition is what was counted: one that was made anew, and has as many records, is told by nothing else.
-    pub fn look_again(&mut self, partition: i32, progress: &Progress) {
+    /// Remembers now and then how far a partition is counted.
+    pub fn counted(&mut self, partition: i32, progress: &Progress) {
+        if let Some(look) = self.looks.get_mut(&partition).filter(|look| look.known_at.elapsed() >= PROGRESS_AGE) {
+            look.progress.clone_from(progress);
+            look.known_at = Instant::now();
+        }
+    }
+
+    /// Looks from time to time whether partitions are what was counted: one that was made anew, and has as many records, is told by nothing else.
+    pub fn look_again(&mut self) {
         let is_due = |look: &Look| look.task.is_finished() && look.began.elapsed() >= LOOKED_AGAIN_AFTER;
-        if self.looks.get(&partition).is_some_and(is_due) {
-            self.look(partition, progress.clone(), |_| {});
+        let due = self.looks.iter_mut().filter(|(_, look)| is_due(look));
+        let due: Vec<_> = due.map(|(partition, look)| (*partition, std::mem::take(&mut look.progress))).collect();
+        for (partition, progress) in due {
+            self.look(partition, progress, |_| {});
+        }
+    }
+
+    /// A partition is another consumer's.
+    pub fn end(&mut self, partition: i32) {
+        if let Some(look) = self.looks.remove(&partition) {
+            look.task.abort();
         }
     }
 
     fn look(&mut self, partition: i32, progress: Progress, then: impl FnOnce(Origin) + Send + 'static) {
         let (origins, refuse) = (Arc::clone(&self.origins), self.refuse.clone());
+        let counted = progress.clone();
         let task = tokio::spawn(async move {
             let mut trouble = Trouble::new(Work::Counting, "begin");
             loop {
-                match origins.check(partition, &progress).await {
+                match origins.check(partition, &counted).await {
                     Ok(origin) => {
                         trouble.over();
                         return then(origin);
@@ -79,7 +102,8 @@ impl Beginnings {
                 }
             }
         });
-        let look = Look { began: Instant::now(), task: task.abort_handle() };
+        let now = Instant::now();
+        let look = Look { began: now, task: task.abort_handle(), progress, known_at: now };
         if let Some(earlier) = self.looks.insert(partition, look) {
             earlier.task.abort();
         }

@@ -122,6 +122,7 @@ impl ClickStream for KafkaStream {
         if self.has_ended {
             return Ok(Delivery::Nothing);
         }
+        self.beginnings.look_again();
         let delivery = match self.rest.take() {
             Some(rest) => Delivery::Clicks(rest),
             None => tokio::select! {
@@ -140,6 +141,12 @@ impl ClickStream for KafkaStream {
                 self.rest = rest;
                 Delivery::Clicks(batch)
             }
+            Delivery::Closed(source) => {
+                if let Some(partition) = self.partition(&source) {
+                    self.beginnings.end(partition);
+                }
+                Delivery::Closed(source)
+            }
             other => other,
         })
     }
@@ -155,7 +162,7 @@ impl ClickStream for KafkaStream {
     async fn release(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
         match self.partition(source) {
             Some(partition) => {
-                self.beginnings.look_again(partition, progress);
+                self.beginnings.counted(partition, progress);
                 self.command(Command::Commit { partition, through: progress.watermark })
             }
             None => Ok(()),
