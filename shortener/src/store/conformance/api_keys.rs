@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Harness;
+use super::{Harness, one_wins};
 use crate::store::{ApiKey, ApiKeyDigest};
 
 fn key(name: &str, text: &str) -> ApiKey {
@@ -44,14 +44,10 @@ pub async fn only_one_key_is_the_first(harness: &mut impl Harness) {
     let store = harness.store();
     let tries = (0..8).map(|number| {
         let store = store.clone();
-        tokio::spawn(async move {
-            store.put_first_api_key(&key(&format!("first-{number}"), &number.to_string())).await.unwrap()
-        })
+        tokio::spawn(
+            async move { store.put_first_api_key(&key(&format!("first-{number}"), &number.to_string())).await },
+        )
     });
-    let mut first = 0;
-    for tried in tries.collect::<Vec<_>>() {
-        first += usize::from(tried.await.unwrap());
-    }
-    assert_eq!(first, 1);
+    one_wins(tries, |is_first| is_first).await;
     assert!(!store.put_first_api_key(&key("late", "late")).await.unwrap());
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use token_service::IdSpace;
+use tokio::task::JoinHandle;
 
-use super::{Pinned, Store};
+use super::{Pinned, Store, StoreError};
 use crate::{
     code::Codec,
     destination::{Destination, Home},
@@ -44,6 +45,20 @@ pub async fn pinned<H: Harness>(harness: H) -> H {
 /// A store as it is at first.
 pub async fn empty<H: Harness>(harness: H) -> H {
     harness
+}
+
+/// Of all who try the same at once, one wins. A store that gives somebody no answer in time, as several nodes may where many want the same, has
+/// told nobody what became of that: then the winner may be among those.
+async fn one_wins<T>(tries: impl Iterator<Item = JoinHandle<Result<T, StoreError>>>, has_won: impl Fn(T) -> bool) {
+    let (mut winners, mut unanswered) = (0, 0);
+    for tried in tries.collect::<Vec<_>>() {
+        match tried.await.expect("it does not panic") {
+            Ok(outcome) => winners += usize::from(has_won(outcome)),
+            Err(StoreError::Unavailable(_)) => unanswered += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(winners == 1 || winners == 0 && unanswered > 0, "{winners} won, {unanswered} were not answered");
 }
 
 /// Makes one test of each case of the suite: `store_conformance!(MyHarness::new().await)`; with `ignore = "why";` before it, they
