@@ -24,8 +24,6 @@ use crate::{
 
 /// How often a partition that is being counted is looked at again.
 const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// How old what is known of its progress may be then.
-const PROGRESS_AGE: Duration = Duration::from_secs(5);
 
 /// Partitions that are about to begin, or have begun.
 pub(super) struct Beginnings {
@@ -40,9 +38,8 @@ pub(super) struct Beginnings {
 struct Look {
     began: Instant,
     task: AbortHandle,
-    /// What was counted, not long ago.
+    /// What was counted.
     progress: Progress,
-    known_at: Instant,
 }
 
 impl Beginnings {
@@ -61,11 +58,10 @@ impl Beginnings {
         });
     }
 
-    /// Remembers now and then how far a partition is counted.
+    /// Remembers how far a partition is counted, for the next look.
     pub fn counted(&mut self, partition: i32, progress: &Progress) {
-        if let Some(look) = self.looks.get_mut(&partition).filter(|look| look.known_at.elapsed() >= PROGRESS_AGE) {
+        if let Some(look) = self.looks.get_mut(&partition) {
             look.progress.clone_from(progress);
-            look.known_at = Instant::now();
         }
     }
 
@@ -102,8 +98,7 @@ impl Beginnings {
                 }
             }
         });
-        let now = Instant::now();
-        let look = Look { began: now, task: task.abort_handle(), progress, known_at: now };
+        let look = Look { began: Instant::now(), task: task.abort_handle(), progress };
         if let Some(earlier) = self.looks.insert(partition, look) {
             earlier.task.abort();
         }
