@@ -11,13 +11,14 @@ use analytics::{
 };
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewPartitions},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
 };
 use reqwest::Method;
 use septet_tests::{
     analytics_service::{self as services, Topic, click},
+    binary,
     client::{Client, send},
     engines::{
         Engine,
@@ -27,6 +28,7 @@ use septet_tests::{
     wait,
 };
 use serde_json::json;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 /// Clicks are counted within this time, after a group of consumers has changed as well: a consumer that was killed is missed after ten
@@ -168,6 +170,38 @@ async fn partitions_go_from_one_to_another_and_every_click_counts_once() {
     third.stop();
 }
 
+/// How far counting is behind is told while it stands still, too, and includes what came after it stopped to read.
+///
+/// Seen to fail when it was what the client that reads knows.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn how_far_counting_is_behind_is_told_while_it_stands_still() {
+    let (topic, directory, launch) = prepared();
+    let service = launch.allow_log(TROUBLE).allow_log("time to acquire exceeded").start();
+    let queries = services::client(&[service.listen]);
+    topic.produce(&clicks(1, 1..101));
+    counted(&queries, 100).await;
+    let is = async |metric: &str, value: f64| {
+        wait::until(metric, COUNTED_WITHIN, async || (service.metric(metric).await == value).then_some(())).await;
+    };
+    is("septet_consumer_lag", 0.0).await;
+
+    let rollups = SqliteConnectOptions::new().filename(directory.path().join("rollups.db"));
+    let mut other = SqliteConnection::connect_with(&rollups).await.expect("the store opens");
+    let writing = other.begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
+    for offsets in [101..30_001, 30_001..60_001, 60_001..90_001] {
+        topic.produce(&clicks(1, offsets));
+    }
+    is("septet_consumer_paused", 1.0).await;
+    topic.produce(&clicks(1, 90_001..100_001));
+    is("septet_consumer_lag", 99_900.0).await;
+    drop(writing);
+    other.close().await.expect("it closes");
+    counted(&queries, 100_000).await;
+    is("septet_consumer_lag", 0.0).await;
+    service.stop();
+}
+
 /// Seen to fail when partitions were looked up in what the client had known before.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kafka: run by tests/run"]
@@ -211,6 +245,32 @@ fn a_topic_that_is_not_there_ends_it_with_a_sentence() {
     let said = ended.stderr_text();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("there is no topic {:?}", topic.name)) && said.contains("`migrate`"), "{said}");
+}
+
+/// Neither the service nor an instance of `septet` goes to work with a topic that would lose clicks, and neither's `migrate` calls it well.
+///
+/// Seen to fail when only that the topic is there was looked at.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn a_topic_that_is_compacted_is_refused_with_a_sentence() {
+    let topic = Topic::new(kafka::shared());
+    let compacted = NewTopic::new(&topic.name, 4, TopicReplication::Fixed(1)).set("cleanup.policy", "compact,delete");
+    admin(&topic).create_topics(&[compacted], &admin_options()).await.expect("an answer").remove(0).expect("made");
+    let directory = tempfile::tempdir().unwrap();
+    let service = services::launch(&topic, directory.path());
+    let septet = Launch::new(binary::septet(), directory.path())
+        .flag("--data-dir", directory.path().join("data"))
+        .flag("--listen", "127.0.0.1:0")
+        .flag("--replication-factor", "1")
+        .flag("--clicks", topic.url())
+        .flag("--changes-topic", format!("changes-{}", topic.name))
+        .flag("--analytics", "http://127.0.0.1:1");
+    for (launch, verb) in [(&service, "migrate"), (&service, "serve"), (&septet, "migrate"), (&septet, "serve")] {
+        let ended = launch.run_to_end(verb);
+        let said = ended.stderr_text();
+        assert_eq!(ended.status.code(), Some(1), "{verb}: {said}");
+        assert!(said.contains("is compacted (cleanup.policy=compact,delete)"), "{verb}: {said}");
+    }
 }
 
 /// Seen to fail when a property that nobody knows was taken for a Kafka that is away.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::Client,
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer},
@@ -16,11 +16,21 @@ use super::{
     client::{METADATA_TIMEOUT, Quiet},
 };
 
+/// The property of a topic that says what becomes of old records, and its value by which they are there until their time is over.
+const CLEANUP_POLICY: &str = "cleanup.policy";
+const DELETE: &str = "delete";
+
 /// How long brokers may take to make a topic.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most partitions that a topic is made with: Kafka's own advice for a broker, about.
 pub const PARTITIONS_MAX: u32 = 4_000;
+
+/// How long Kafka keeps a click by default, in milliseconds: what is there for longer than a week has been counted, or will not be.
+pub const CLICKS_RETENTION_MS: u64 = 7 * CLICKS_RETENTION_MS_MIN;
+
+/// The least, in milliseconds: a night in which nobody looks.
+pub const CLICKS_RETENTION_MS_MIN: u64 = 24 * 60 * 60 * 1000;
 
 /// How a topic is made.
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +39,6 @@ pub struct TopicSettings {
     pub replication_factor: u32,
     /// How long the brokers keep a record, in milliseconds.
     pub retention_ms: u64,
-}
-
-impl TopicSettings {
-    /// The topic of clicks. What is there longer than a week has been counted, or will not be.
-    pub fn of_clicks(partitions: u32, replication_factor: u32) -> Self {
-        TopicSettings { partitions, replication_factor, retention_ms: 7 * 24 * 60 * 60 * 1000 }
-    }
 }
 
 /// What became of a preparation.
@@ -59,6 +62,11 @@ pub enum TopicError {
     Unavailable { brokers: String, cause: KafkaError },
     #[error("the topic {topic:?} could not be made: {cause}")]
     NotMade { topic: String, cause: String },
+    #[error(
+        "the topic {topic:?} is compacted ({CLEANUP_POLICY}={policy}): of each link, Kafka would keep the last click alone. Set it to \
+         {DELETE}, or name another topic"
+    )]
+    Compacted { topic: String, policy: String },
 }
 
 impl TopicError {
@@ -86,12 +94,15 @@ pub async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<
     let new = NewTopic::new(topic, partitions.cast_signed(), replication)
         .set("min.insync.replicas", &in_sync)
         .set("retention.ms", &retention)
-        .set("cleanup.policy", "delete");
+        .set(CLEANUP_POLICY, DELETE);
     let wait = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
     let made = admin.create_topics([&new], &wait).await.map_err(|cause| unavailable(options, cause))?;
     match made.into_iter().next() {
         Some(Ok(_)) => Ok(Prepared::Made),
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(Prepared::There { partitions }),
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
+            // So young that not every broker knows it, it was made at the same time as this one would have been: alike, most likely.
+            Ok(Prepared::There { partitions: self::partitions(options).await.unwrap_or(partitions) })
+        }
         Some(Err((_, code))) => Err(TopicError::NotMade { topic: topic.clone(), cause: why(code, replication_factor) }),
         None => Err(TopicError::NotMade { topic: topic.clone(), cause: "Kafka said nothing of it".to_owned() }),
     }
@@ -117,7 +128,29 @@ pub async fn partitions(options: &KafkaOptions) -> Result<u32, TopicError> {
     looked.await.expect("looking at a topic does not panic")
 }
 
-/// The same by a client that is there. Blocks.
+/// The same of the topic of clicks, if it keeps each of them for its time. Where Kafka does not let this client know, it is believed to.
+pub async fn partitions_of_clicks(options: &KafkaOptions) -> Result<u32, TopicError> {
+    let partitions = partitions(options).await?;
+    let topic = &options.url.topic;
+    let admin = AdminClient::from_config_and_context(&options.config(), Quiet);
+    let admin = admin.map_err(|cause| unavailable(options, cause))?;
+    let wait = AdminOptions::new().request_timeout(Some(METADATA_TIMEOUT));
+    let described = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &wait).await;
+    let described = described.map_err(|cause| unavailable(options, cause))?;
+    let config = match described.into_iter().next() {
+        Some(Ok(config)) => config,
+        unknown => {
+            tracing::debug!(?unknown, topic, "the topic's properties could not be read");
+            return Ok(partitions);
+        }
+    };
+    match config.get(CLEANUP_POLICY).and_then(|policy| policy.value.clone()) {
+        Some(policy) if policy != DELETE => Err(TopicError::Compacted { topic: topic.clone(), policy }),
+        _ => Ok(partitions),
+    }
+}
+
+/// [`partitions`] by a client that is there. Blocks.
 pub(super) fn partitions_by<C: rdkafka::ClientContext>(
     client: &Client<C>,
     options: &KafkaOptions,

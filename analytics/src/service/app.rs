@@ -50,7 +50,10 @@ impl Application {
         let topic = &clicks.url;
         match topic::prepare(&clicks, settings.topic()).await? {
             Prepared::Made => println!("{topic} is made, with {} partitions", settings.partitions),
-            Prepared::There { partitions } => println!("{topic} is there, with {partitions} partitions"),
+            Prepared::There { .. } => {
+                let partitions = topic::partitions_of_clicks(&clicks).await?;
+                println!("{topic} is there, with {partitions} partitions");
+            }
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Counting {
             Ok(store)
         };
         let topic = until_there("Kafka", || async {
-            topic::partitions(&self.clicks).await.map_err(|error| match error.is_transient() {
+            topic::partitions_of_clicks(&self.clicks).await.map_err(|error| match error.is_transient() {
                 true => NotThere::Yet(error.into()),
                 false => NotThere::Ever(error.into()),
             })

@@ -16,7 +16,7 @@ use crate::{
     kafka::{
         KafkaOptions, KafkaUrl, KafkaUrlError,
         properties::{self, PropertiesError},
-        topic::{PARTITIONS_MAX, TopicSettings},
+        topic::{CLICKS_RETENTION_MS, CLICKS_RETENTION_MS_MIN, PARTITIONS_MAX, TopicSettings},
     },
     rollups::cql::RetentionError,
     secret::{Secret, SecretError},
@@ -24,10 +24,6 @@ use crate::{
 
 /// The most that any time in the settings may be, in milliseconds, but for how long a click is kept.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// How long Kafka keeps a click by default, in milliseconds: as long as counting may be away.
-const CLICKS_RETENTION_MS: u64 = 7 * DAY_MS;
-/// The least, in milliseconds: a night in which nobody looks.
-const CLICKS_RETENTION_MS_MIN: u64 = DAY_MS;
 /// The least memory for rows, in bytes: less keeps next to none.
 const ROLLUP_CACHE_BYTES_MIN: u64 = 1 << 20;
 /// What brokers call this service in their logs and quotas.

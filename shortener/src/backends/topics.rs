@@ -15,32 +15,37 @@ pub(super) async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let Some(Topics { clicks, changes }) = settings.clicks.topics()? else { return Ok(()) };
     forwarder::check(&clicks).await?;
     let replication_factor = settings.links.replication_factor;
-    prepare(&clicks, TopicSettings::of_clicks(settings.clicks.partitions, replication_factor)).await?;
-    prepare(&changes, changes::topic_settings(replication_factor)).await
+    if let Prepared::There { .. } = prepare(&clicks, settings.clicks.topic(replication_factor)).await? {
+        topic::partitions_of_clicks(&clicks).await?;
+    }
+    prepare(&changes, changes::topic_settings(replication_factor)).await?;
+    Ok(())
 }
 
-async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> anyhow::Result<()> {
-    match topic::prepare(options, settings).await? {
+async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<Prepared, TopicError> {
+    let prepared = topic::prepare(options, settings).await?;
+    match prepared {
         Prepared::Made => println!("{}: made, with {} partitions", options.url, settings.partitions),
         Prepared::There { partitions } => println!("{}: there already, with {partitions} partitions", options.url),
     }
-    Ok(())
+    Ok(prepared)
 }
 
-/// Fails if a topic is missing, or if no producer can be set up as the properties say. A Kafka that is away holds nobody up: clicks wait in the click log.
+/// Fails if a topic is missing or would not keep clicks, or if no producer can be set up as the properties say. A Kafka that is away holds nobody up: clicks wait in the click log.
 pub async fn look(Topics { clicks, changes }: &Topics) -> Result<(), TopicError> {
     forwarder::check(clicks).await?;
-    for options in [clicks, changes] {
-        match topic::partitions(options).await {
-            Ok(_) => {}
-            Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "Kafka is away; clicks wait in the click log, and changes of others are seen later");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+    let looked = async {
+        topic::partitions_of_clicks(clicks).await?;
+        topic::partitions(changes).await
+    };
+    match looked.await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_transient() => {
+            tracing::warn!(%error, "Kafka is away; clicks wait in the click log, and changes of others are seen later");
+            Ok(())
         }
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use analytics::kafka::{KafkaOptions, KafkaUrl, properties};
+use analytics::kafka::{
+    KafkaOptions, KafkaUrl, properties,
+    topic::{CLICKS_RETENTION_MS, CLICKS_RETENTION_MS_MIN, PARTITIONS_MAX, TopicSettings},
+};
 use clap::Args;
 
 use super::{ClicksUrl, SettingError};
@@ -35,8 +38,13 @@ pub struct ClicksSettings {
 
     /// How many partitions the topic of clicks gets; counts when `migrate` makes it
     #[arg(long, env = "SEPTET_PARTITIONS", default_value_t = 32, value_name = "COUNT", global = true)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(analytics::kafka::topic::PARTITIONS_MAX)))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(PARTITIONS_MAX)))]
     pub partitions: u32,
+
+    /// How long Kafka keeps a click, in milliseconds: for longer, counting must not be away; counts when `migrate` makes the topic
+    #[arg(long, env = "SEPTET_CLICKS_RETENTION_MS", default_value_t = CLICKS_RETENTION_MS, value_name = "MS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(CLICKS_RETENTION_MS_MIN..=i64::MAX as u64), global = true)]
+    pub clicks_retention_ms: u64,
 }
 
 /// The topics of an instance.
@@ -47,6 +55,11 @@ pub struct Topics {
 }
 
 impl ClicksSettings {
+    /// How the topic of clicks is made.
+    pub fn topic(&self, replication_factor: u32) -> TopicSettings {
+        TopicSettings { partitions: self.partitions, replication_factor, retention_ms: self.clicks_retention_ms }
+    }
+
     /// The topics, if clicks go to Kafka.
     pub fn topics(&self) -> Result<Option<Topics>, SettingError> {
         let ClicksUrl::Kafka(url) = &self.url else { return Ok(None) };

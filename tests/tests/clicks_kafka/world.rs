@@ -14,7 +14,7 @@ use analytics::{
         KafkaOptions,
         forwarder::Forwarder,
         stream::KafkaStream,
-        topic::{self, Prepared, TopicSettings},
+        topic::{self, CLICKS_RETENTION_MS, Prepared, TopicSettings},
     },
     local::LocalStream,
 };
@@ -40,7 +40,8 @@ pub async fn new_topic() -> KafkaOptions {
 
 /// Makes a topic, which is not there.
 pub async fn make(options: &KafkaOptions) {
-    let prepared = topic::prepare(options, TopicSettings::of_clicks(PARTITIONS, 1)).await.expect("the topic is made");
+    let settings = TopicSettings { partitions: PARTITIONS, replication_factor: 1, retention_ms: CLICKS_RETENTION_MS };
+    let prepared = topic::prepare(options, settings).await.expect("the topic is made");
     assert_eq!(prepared, Prepared::Made);
     while topic::partitions(options).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Statistics, TopicPartitionList,
+    ClientContext, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
     error::KafkaError,
@@ -41,15 +41,6 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         client::told(&error, reason);
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        for (partition, figures) in statistics.topics.values().flat_map(|topic| &topic.partitions) {
-            if *partition >= 0 && figures.consumer_lag >= 0 {
-                let partition = partition.to_string();
-                metrics::gauge!("septet_consumer_lag", "partition" => partition).set(figures.consumer_lag as f64);
-            }
-        }
     }
 }
 

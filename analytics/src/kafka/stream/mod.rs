@@ -8,8 +8,8 @@
 //! # Limits
 //! | limit | when it is reached | metric |
 //! |---|---|---|
-//! | [`BATCHES_MAX`] batches of [`BATCH_CLICKS_MAX`] clicks read ahead | the partitions are paused; what waits, waits in Kafka | `septet_consumer_paused` |
-//! | [`FETCHED_KBYTES_MAX`] kilobytes fetched ahead of that | nothing more is fetched | |
+//! | [`BATCHES_MAX`] batches of [`BATCH_CLICKS_MAX`](crate::stream::BATCH_CLICKS_MAX) clicks read ahead | the partitions are paused; what waits, waits in Kafka | `septet_consumer_paused` |
+//! | [`FETCHED_KBYTES_MAX`] kilobytes fetched ahead of that | nothing more is fetched; it waits in Kafka | `septet_consumer_lag` |
 //! | Kafka's retention | clicks are gone before they were counted, each is counted as lost | `septet_clicks_lost_total` |
 
 use std::{sync::mpsc as commands, time::Duration};
@@ -26,16 +26,16 @@ use crate::stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError}
 
 mod beginning;
 mod group;
+mod lag;
 mod origin;
 mod poller;
 
 use beginning::Beginnings;
+use lag::Lag;
 use poller::{Command, Poller};
 
 /// Batches that wait for the one who counts.
 pub const BATCHES_MAX: usize = 16;
-/// Clicks of one batch.
-pub const BATCH_CLICKS_MAX: usize = 4_096;
 /// Kilobytes that the client fetches ahead, over all partitions.
 pub const FETCHED_KBYTES_MAX: u32 = 32 << 10;
 
@@ -46,6 +46,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct KafkaStream {
     topic: String,
     beginnings: Beginnings,
+    lag: Lag,
     delivered: mpsc::Receiver<Result<Delivery, StreamError>>,
     commands: commands::Sender<Command>,
     /// What was too much for one call.
@@ -69,6 +70,7 @@ impl KafkaStream {
         Ok(KafkaStream {
             topic: options.url.topic.clone(),
             beginnings: Beginnings::new(options, command.clone()),
+            lag: Lag::new(options),
             delivered,
             commands: command,
             rest: None,
@@ -144,6 +146,7 @@ impl ClickStream for KafkaStream {
             Delivery::Closed(source) => {
                 if let Some(partition) = self.partition(&source) {
                     self.beginnings.end(partition);
+                    self.lag.end(partition);
                 }
                 Delivery::Closed(source)
             }
@@ -156,6 +159,7 @@ impl ClickStream for KafkaStream {
             return Err(StreamError::Failed(format!("there is no source {:?} here", source.0).into()));
         };
         self.beginnings.begin(partition, progress.clone());
+        self.lag.counted(partition, progress.watermark);
         Ok(())
     }
 
@@ -163,6 +167,7 @@ impl ClickStream for KafkaStream {
         match self.partition(source) {
             Some(partition) => {
                 self.beginnings.counted(partition, progress);
+                self.lag.counted(partition, progress.watermark);
                 self.command(Command::Commit { partition, through: progress.watermark })
             }
             None => Ok(()),

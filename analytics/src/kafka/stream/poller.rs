@@ -14,7 +14,7 @@ use rdkafka::{
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 use super::{
-    BATCH_CLICKS_MAX, FETCHED_KBYTES_MAX,
+    FETCHED_KBYTES_MAX,
     group::{Change, Group},
     origin::Origin,
     source,
@@ -25,7 +25,7 @@ use crate::{
         event::{Event, EventError},
         texts::Texts,
     },
-    stream::{Batch, Delivery, Sequenced, StreamError},
+    stream::{BATCH_CLICKS_MAX, Batch, Delivery, Sequenced, StreamError},
     trouble::{Trouble, Work},
 };
 
@@ -85,8 +85,7 @@ impl Poller {
             // Partitions that are added are noticed after this.
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("fetch.wait.max.ms", "100")
-            .set("queued.max.messages.kbytes", FETCHED_KBYTES_MAX.to_string())
-            .set("statistics.interval.ms", "2000");
+            .set("queued.max.messages.kbytes", FETCHED_KBYTES_MAX.to_string());
         let consumer = BaseConsumer::from_config_and_context(&config, Group::default())?;
         consumer.subscribe(&[&options.url.topic])?;
         Ok(Poller {
@@ -221,7 +220,6 @@ impl Poller {
                 Change::Taken(partition) => {
                     self.partitions.remove(&partition);
                     self.beginning.retain(|(beginning, _)| *beginning != partition);
-                    gauge!("septet_consumer_lag", "partition" => partition.to_string()).set(0);
                     let source = source(&self.topic, partition);
                     // What is not delivered yet comes to whoever has it now.
                     self.pending.retain(|waiting| !waiting.as_ref().is_ok_and(|delivery| delivery.is_of(&source)));
