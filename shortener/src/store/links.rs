@@ -47,7 +47,8 @@ pub enum Created {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     Replaced,
-    /// The link was changed or deleted since it was read: read it again.
+    /// The link was changed or deleted since it was read: read it again. Where the store's nodes lost the answer to this change, it may have been
+    /// made before that.
     Stale,
     AliasTaken,
     ExternalIdTaken,

@@ -1,6 +1,9 @@
 //! The three nodes: started once, lent to one test at a time, and whole again when the next one gets them.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 use septet_tests::{
     by_hand,
@@ -35,13 +38,20 @@ enum State {
     Apart,
 }
 
+/// Tests that share a keyspace. Emptying one does not end conditional statements that nobody heard the end of, of instances that were killed and
+/// nodes that were cut off: whoever comes to the same row next completes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Users {
+    Instances,
+    Suite,
+}
+
 /// Three nodes, each on a host of its own where there can be a network of hosts.
 pub struct Nodes {
     nodes: [Cassandra; 3],
     states: [State; 3],
     network: Result<Network, String>,
-    /// Made by the first test, emptied for each later one.
-    keyspace: Option<Keyspace>,
+    keyspaces: HashMap<Users, Keyspace>,
 }
 
 impl Nodes {
@@ -61,11 +71,11 @@ impl Nodes {
         match Network::new() {
             Ok(network) => {
                 let nodes = Cassandra::start_three_in(&network);
-                Self { nodes, states: [State::Up; 3], network: Ok(network), keyspace: None }
+                Self { nodes, states: [State::Up; 3], network: Ok(network), keyspaces: HashMap::new() }
             }
             Err(error) => {
                 let network = Err(format!("{error:#}"));
-                Self { nodes: Cassandra::start_three(), states: [State::Up; 3], network, keyspace: None }
+                Self { nodes: Cassandra::start_three(), states: [State::Up; 3], network, keyspaces: HashMap::new() }
             }
         }
     }
@@ -75,13 +85,16 @@ impl Nodes {
         self.nodes.each_ref().map(Cassandra::contact_point).join(",")
     }
 
-    /// The keyspace of the test that has the nodes: empty at first.
-    pub fn keyspace(&mut self) -> &Keyspace {
-        if let Some(keyspace) = &self.keyspace {
-            keyspace.empty();
-        }
+    /// The keyspace of the test that has the nodes, empty: made for the first of its kind, emptied for each later one.
+    pub fn keyspace(&mut self, users: Users) -> &Keyspace {
         let contact_points = self.contact_points();
-        self.keyspace.get_or_insert_with(|| Keyspace::new(&contact_points, COPIES))
+        match self.keyspaces.entry(users) {
+            Entry::Occupied(keyspace) => {
+                keyspace.get().empty();
+                keyspace.into_mut()
+            }
+            Entry::Vacant(room) => room.insert(Keyspace::new(&contact_points, COPIES)),
+        }
     }
 
     /// Every node answers for its copies, whichever is asked.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use shortener::store::{Store, conformance::Harness, scylla::ScyllaStore};
 use tokio::sync::MutexGuard;
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Users};
 
 /// Three nodes share few cores.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +22,7 @@ struct Three {
 impl Three {
     async fn take() -> Self {
         let mut nodes = Nodes::take().await;
-        let url = nodes.as_mut().expect("taken").keyspace().url();
+        let url = nodes.as_mut().expect("taken").keyspace(Users::Suite).url();
         let options = CqlOptions { request_timeout: PATIENCE, ..CqlOptions::new(url.parse().expect("a URL")) };
         Three { store: open(&options).await, options, _nodes: nodes }
     }

@@ -12,7 +12,7 @@ use septet_tests::{
 use tempfile::TempDir;
 use tokio::{sync::MutexGuard, task::block_in_place};
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Users};
 
 /// Short, so that links pass their time in the cache while nodes are away.
 pub const CACHE_TTL_MS: &str = "2000";
@@ -54,7 +54,7 @@ impl World {
         let mut nodes = Nodes::take().await;
         block_in_place(|| {
             let directory = tempfile::tempdir().expect("a directory for temporary files");
-            let links = nodes.as_mut().expect("taken").keyspace().url();
+            let links = nodes.as_mut().expect("taken").keyspace(Users::Instances).url();
             let database = mariadb::database();
             services::migrate(&database.url(), directory.path());
             let tokens = Restartable::started(services::launch(&database.url(), directory.path()));
