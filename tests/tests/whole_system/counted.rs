@@ -34,7 +34,7 @@ pub async fn up(system: &System) {
     wait::until("everything is ready", CAUGHT_UP_WITHIN, async || system.is_ready().then_some(())).await;
 }
 
-/// What was answered is there, and counted: for each link, for each browser, and altogether.
+/// What was answered is there, and counted: for each link, for each browser, and altogether; and exactly that, where every click was answered.
 pub async fn check(client: &Client, ledger: &Ledger) {
     let (answered, unanswered) = ledger.clicks();
     wait::until("all clicks counted", CAUGHT_UP_WITHIN, async || {
@@ -70,6 +70,8 @@ pub async fn check(client: &Client, ledger: &Ledger) {
         }
     }
     assert_eq!(by_link, all, "over all links");
+    let exact = ledger.targets.iter().filter(|(_, clicks)| clicks.unanswered.iter().all(|count| *count == 0)).count();
+    say(&format!("{exact} of {} links had every click answered", ledger.targets.len()));
     for (key, url) in &ledger.urls {
         let answer = client.peek(key).await;
         assert_eq!((answer.status, answer.header("location")), (302, Some(url.as_str())), "{key}");
@@ -88,6 +90,7 @@ async fn answer(client: &Client, group_by: &str, link: Option<&str>) -> Value {
 async fn asked(client: &Client, group_by: &str, link: Option<&str>) -> Option<Value> {
     let mut query = vec![("event", "clicks"), ("groupBy", group_by), ("interval", "all")];
     query.extend(link.map(|id| ("linkId", id)));
+    query.extend((group_by == "top_links").then_some(("limit", "1000")));
     let answer = client.get("/analytics", &query).await;
     (answer.status != 503).then(|| answer.ok())
 }

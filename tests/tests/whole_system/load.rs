@@ -1,7 +1,7 @@
 //! People who make links and open them, wherever an instance answers.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{
         Arc,
@@ -21,8 +21,10 @@ use septet_tests::{
 use serde_json::json;
 use tokio::{task::JoinSet, time::sleep};
 
-/// Links that are opened: enough for every partition to have some.
+/// Links that are opened at a time: enough for every partition to have some.
 const LINKS: usize = 48;
+/// New links that are kept to be opened later.
+const SPARE_LINKS: usize = 64;
 const CREATORS: u64 = 2;
 const CLICKERS: u64 = 6;
 /// Between two requests of one person, so that the machine has time for the rest.
@@ -46,7 +48,7 @@ const AGENTS: [(&str, &str); 2] = [
 pub struct Clicks {
     /// Answered with a redirect.
     pub answered: [u64; AGENTS.len()],
-    /// Sent, perhaps, and not answered: each may be counted, or not.
+    /// Sent, and not answered: each may be counted, or not.
     pub unanswered: [u64; AGENTS.len()],
 }
 
@@ -55,8 +57,12 @@ pub struct Clicks {
 pub struct Ledger {
     /// Where each key that was answered leads.
     pub urls: HashMap<String, String>,
-    /// The links that are opened.
+    /// The links that are opened, or were.
     pub targets: Vec<(Link, Clicks)>,
+    /// Which of them are opened. One that may have a click of which nobody heard makes room for a new one, so that such clicks hide nothing of
+    /// the others.
+    open: Vec<usize>,
+    spare: VecDeque<Link>,
     pub redirects_refused: u64,
     /// The last refusal of a redirect, or failure.
     pub refusal: Option<String>,
@@ -70,6 +76,21 @@ impl Ledger {
             self.targets.iter().flat_map(|(_, clicks)| counts(clicks)).sum()
         };
         (sum(|clicks| &clicks.answered), sum(|clicks| &clicks.unanswered))
+    }
+
+    fn open(&mut self, link: Link) -> usize {
+        self.targets.push((link, Clicks::default()));
+        self.targets.len() - 1
+    }
+
+    /// A click was sent, and nothing was heard of it.
+    fn unanswered(&mut self, target: usize, agent: usize) {
+        self.targets[target].1.unanswered[agent] += 1;
+        if let Some(place) = self.open.iter().position(|open| *open == target)
+            && let Some(link) = self.spare.pop_front()
+        {
+            self.open[place] = self.open(link);
+        }
     }
 }
 
@@ -96,7 +117,8 @@ impl Load {
             }
             let mut ledger = ledger.lock();
             ledger.urls.insert(link.key.clone(), link.url.clone());
-            ledger.targets.push((link, Clicks::default()));
+            let target = ledger.open(link);
+            ledger.open.push(target);
         }
         let stop = Arc::new(AtomicBool::new(false));
         let mut people = JoinSet::new();
@@ -133,8 +155,14 @@ async fn create(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<Atom
         let client = clients.choose(&mut random).expect("there are instances");
         match made(client, &url).await {
             Ok(Some(link)) => {
-                let before = ledger.lock().urls.insert(link.key.clone(), url);
-                assert!(before.is_none(), "the key {} was answered twice", link.key);
+                {
+                    let mut ledger = ledger.lock();
+                    let before = ledger.urls.insert(link.key.clone(), url);
+                    assert!(before.is_none(), "the key {} was answered twice", link.key);
+                    if ledger.spare.len() < SPARE_LINKS {
+                        ledger.spare.push_back(link);
+                    }
+                }
                 sleep(PAUSE).await;
             }
             Ok(None) => {
@@ -160,12 +188,13 @@ async fn click(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<Atomi
     let mut random = SmallRng::seed_from_u64(1_000 + seed);
     while !stop.load(Ordering::Relaxed) {
         // A few are opened often.
-        let target = (random.random::<f64>().powi(3) * LINKS as f64) as usize;
+        let place = (random.random::<f64>().powi(3) * LINKS as f64) as usize;
         let agent = random.random_range(0..AGENTS.len());
-        let (key, url) = {
+        let (target, key, url) = {
             let ledger = ledger.lock();
+            let target = ledger.open[place];
             let link = &ledger.targets[target].0;
-            (link.key.clone(), link.url.clone())
+            (target, link.key.clone(), link.url.clone())
         };
         let client = clients.choose(&mut random).expect("there are instances");
         let request = client.plain(Method::GET, &format!("/{key}")).header(USER_AGENT, AGENTS[agent].0);
@@ -185,7 +214,11 @@ async fn click(clients: Vec<Client>, ledger: Arc<Mutex<Ledger>>, stop: Arc<Atomi
                     pause = REFUSED_PAUSE;
                 }
                 Err(error) => {
-                    ledger.targets[target].1.unanswered[agent] += 1;
+                    if error.is_connect() {
+                        ledger.redirects_refused += 1;
+                    } else {
+                        ledger.unanswered(target, agent);
+                    }
                     ledger.refusal = Some(format!("{error:?}"));
                     pause = REFUSED_PAUSE;
                 }
