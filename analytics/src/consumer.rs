@@ -17,7 +17,7 @@ use crate::{
     click::LogId,
     fold::{Folded, Rows, fold, touched},
     rollups::{Changes, DayRow, Rollups, RollupsError},
-    stream::{Batch, ClickStream, Delivery, Progress, Source, StreamError},
+    stream::{BATCH_CLICKS_MAX, Batch, ClickStream, Delivery, Progress, Source, StreamError},
     trouble::{Trouble, Work},
 };
 
@@ -51,7 +51,7 @@ impl Default for ConsumerOptions {
     fn default() -> Self {
         ConsumerOptions {
             commit_interval: Duration::from_millis(400),
-            batch_clicks_max: 4_096,
+            batch_clicks_max: BATCH_CLICKS_MAX,
             commit_clicks_max: 131_072,
             commit_bytes_max: 64 << 20,
             cache_bytes_max: 128 << 20,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::click::{Click, LogId};
 
+/// Clicks that are asked of a stream at once, and so the most that a batch need have.
+pub const BATCH_CLICKS_MAX: usize = 4_096;
+
 /// Where an ordered sequence of clicks comes from: `local` (the click logs of this instance, merged), or a partition of a
 /// topic. Part of the key of every rollup row: rows of several sources add up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

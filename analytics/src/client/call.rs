@@ -173,6 +173,7 @@ impl Caller {
 
     async fn exchange(&self, url: &ServiceUrl, path: &str, body: &[u8]) -> Result<Answer, Fault> {
         let _connection = self.connections.acquire().await.expect("the semaphore is never closed");
+        let _under_way = metrics::UnderWay::begins();
         let mut request = self.http.post(url.join(path)).header(CONTENT_TYPE, "application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);

@@ -10,6 +10,10 @@ pub const RETRIES: &str = "septet_analytics_client_retries_total";
 pub const HEDGES: &str = "septet_analytics_client_hedges_total";
 /// Counter: questions given up after a failure that might have passed, by `reason`, see [`GivenUp`].
 pub const GIVEN_UP: &str = "septet_analytics_client_questions_given_up_total";
+/// Gauge: attempts under way; at [`ATTEMPTS_UNDER_WAY_MAX`], one more waits for its turn, in its question's time.
+pub const ATTEMPTS_UNDER_WAY: &str = "septet_analytics_client_attempts_under_way";
+/// Gauge: [`CONNECTIONS_MAX`](super::CONNECTIONS_MAX).
+pub const ATTEMPTS_UNDER_WAY_MAX: &str = "septet_analytics_client_attempts_under_way_max";
 /// Gauge: tokens in the retry budget; at half of [`RETRY_TOKENS_MAX`] or fewer nothing is repeated.
 pub const RETRY_TOKENS: &str = "septet_analytics_client_retry_tokens";
 /// Gauge: tokens of a full retry budget.
@@ -20,6 +24,8 @@ pub(super) fn describe() {
     describe_counter!(RETRIES, "Attempts to ask the analytics service that repeated a failed one");
     describe_counter!(HEDGES, "Attempts to ask the analytics service beside one that was slow");
     describe_counter!(GIVEN_UP, "Questions given up after a failure that may pass, by reason: attempts, budget, time");
+    describe_gauge!(ATTEMPTS_UNDER_WAY, "Attempts to ask the analytics service that are under way");
+    describe_gauge!(ATTEMPTS_UNDER_WAY_MAX, "Attempts that may be under way; one more waits for its turn");
     describe_gauge!(RETRY_TOKENS, "Tokens in the retry budget; at half or fewer, nobody is asked twice");
     describe_gauge!(RETRY_TOKENS_MAX, "Tokens of a full retry budget");
     // An alert on a rate needs the counter to be there before it first counts.
@@ -32,6 +38,23 @@ pub(super) fn describe() {
     counter!(RETRIES).increment(0);
     counter!(HEDGES).increment(0);
     gauge!(RETRY_TOKENS_MAX).set(super::budget::TOKENS_MAX);
+    gauge!(ATTEMPTS_UNDER_WAY_MAX).set(super::CONNECTIONS_MAX as f64);
+}
+
+/// An attempt that is under way until this is dropped.
+pub(super) struct UnderWay;
+
+impl UnderWay {
+    pub fn begins() -> Self {
+        gauge!(ATTEMPTS_UNDER_WAY).increment(1);
+        UnderWay
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        gauge!(ATTEMPTS_UNDER_WAY).decrement(1);
+    }
 }
 
 /// How an attempt ended.

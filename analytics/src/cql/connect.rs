@@ -18,6 +18,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long the nodes may take to agree on the tables after one was made.
 pub(super) const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often nodes are asked whether they do: they need some milliseconds, and a migration waits for each of its statements.
+const AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Which cluster, and how to speak to it.
 #[derive(Debug, Clone)]
@@ -93,6 +95,7 @@ fn builder(options: &CqlOptions) -> Result<SessionBuilder, CqlError> {
         .known_nodes(&options.url.nodes)
         .connection_timeout(CONNECT_TIMEOUT)
         .schema_agreement_timeout(AGREEMENT_TIMEOUT)
+        .schema_agreement_interval(AGREEMENT_INTERVAL)
         // What routing needs: which node has which row.
         .keyspaces_to_fetch([&options.url.keyspace])
         .fetch_full_schema_metadata(false)

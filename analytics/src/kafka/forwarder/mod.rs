@@ -7,7 +7,8 @@
 //! # Limits
 //! | limit | when it is reached | metric |
 //! |---|---|---|
-//! | [`WINDOW_MAX`] clicks on their way | nothing more is read from the click log | `septet_forwarder_in_flight` |
+//! | [`WINDOW_MAX`] clicks on their way, to whichever partition | nothing more is read from the click log: one partition without a leader is so many clicks away from holding up all | `septet_forwarder_in_flight` |
+//! | [`QUEUE_KBYTES_MAX`](session::QUEUE_KBYTES_MAX) kilobytes of them, which takes longer texts than clicks have | the same | the same |
 //! | the click log's own, while Kafka is away | clicks are dropped, and counted as dropped | `septet_click_log_disk_bytes`, `septet_clicks_dropped_total` |
 
 use std::{

@@ -34,7 +34,7 @@ const RELEASE_INTERVAL: Duration = Duration::from_millis(200);
 /// How often it is looked whether partitions were added.
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(10);
 /// Kilobytes that the producer keeps of clicks on their way. A click has a few hundred bytes.
-const QUEUE_KBYTES_MAX: usize = 256 << 10;
+pub(super) const QUEUE_KBYTES_MAX: usize = 256 << 10;
 
 pub(super) type Sender = ThreadedProducer<Hearing>;
 type Look = JoinHandle<Result<u32, TopicError>>;

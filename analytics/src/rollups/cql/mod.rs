@@ -20,7 +20,7 @@
 //! | [`ROWS_IN_FLIGHT_MAX`] rows being written or read to count on | the others wait | `septet_rollups_statements_in_flight{work="counting"}` |
 //! | [`ATTEMPTS_MAX`] at one of them, with pauses in which it keeps its room | the commit or the read fails | `septet_rollups_statements_repeated_total` |
 //! | [`PARTITIONS_IN_FLIGHT_MAX`] partitions being read for questions | the others wait | the same, `work="questions"` |
-//! | [`PARTITIONS_AT_ONCE`] of one question | the others wait | |
+//! | [`PARTITIONS_AT_ONCE`] of one question | the others wait | the time of a question, `septet_analytics_call_seconds` |
 //! | a row's size, which [the caps on values](crate::rollups::values) bound | it cannot be | `septet_rollups_day_bytes_written_total` |
 
 use std::{
