@@ -86,7 +86,8 @@ pub enum Group {
 #[serde(deny_unknown_fields)]
 pub struct Query {
     pub links: Links,
-    /// Unix milliseconds, from and up to, on whole quarter-hours; anything else is widened to them.
+    /// Unix milliseconds, from and up to, on whole quarter-hours; anything else is widened to them. Of a day whose quarter-hours are not kept any more,
+    /// all clicks count at its beginning in UTC.
     #[cfg_attr(feature = "service", schema(value_type = crate::service::http::openapi::Span))]
     pub span_ms: Range<i64>,
     pub bots: Bots,
