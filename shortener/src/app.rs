@@ -147,7 +147,7 @@ impl Application {
         let way = match (&settings.clicks.url, &topics) {
             (ClicksUrl::None, _) => None,
             (_, Some(topics)) => {
-                backends::topics::look(topics).await?;
+                backends::topics::look(topics, data_dir.path()).await?;
                 Some(Way::Forward(topics.clicks.clone()))
             }
             (_, None) => rollups.clone().map(Way::Count),

@@ -9,7 +9,7 @@ use std::{fs, io, path::Path};
 const BY_FLAGS: [&str; 4] = ["bootstrap.servers", "metadata.broker.list", "client.id", "group.id"];
 
 /// What the clients set themselves, under every name that librdkafka has for it: given twice, under two names, either value might win.
-const BY_CLIENTS: [&str; 29] = [
+const BY_CLIENTS: [&str; 31] = [
     "acks",
     "request.required.acks",
     "allow.auto.create.topics",
@@ -26,6 +26,8 @@ const BY_CLIENTS: [&str; 29] = [
     "linger.ms",
     "queue.buffering.max.ms",
     "log.connection.close",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
     "message.timeout.ms",
     "delivery.timeout.ms",
     "partition.assignment.strategy",
@@ -49,7 +51,9 @@ pub enum PropertiesError {
     File { path: String, source: io::Error },
     #[error("{path}, line {line}: must read NAME=VALUE")]
     Form { path: String, line: usize },
-    #[error("{path}, line {line}: {name} is not set here; brokers are named by --clicks, and groups by --group")]
+    #[error(
+        "{path}, line {line}: {name} is not set here: flags and the program itself name brokers, groups and clients"
+    )]
     ByFlags { path: String, line: usize, name: &'static str },
     #[error("{path}, line {line}: {name} is not set here; what is promised of clicks rests on the value that it has")]
     ByClients { path: String, line: usize, name: &'static str },

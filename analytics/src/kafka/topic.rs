@@ -94,7 +94,10 @@ pub async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<
     let new = NewTopic::new(topic, partitions.cast_signed(), replication)
         .set("min.insync.replicas", &in_sync)
         .set("retention.ms", &retention)
-        .set(CLEANUP_POLICY, DELETE);
+        .set(CLEANUP_POLICY, DELETE)
+        // Kept from when it comes, however long it has waited, and whatever the clock said where it was made: brokers refuse records from the
+        // future.
+        .set("message.timestamp.type", "LogAppendTime");
     let wait = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
     let made = admin.create_topics([&new], &wait).await.map_err(|cause| unavailable(options, cause))?;
     match made.into_iter().next() {

@@ -1,6 +1,6 @@
 //! What may happen to a topic, and to those who use it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use septet_tests::engines::unique_name;
 use tokio::time::sleep;
@@ -43,6 +43,28 @@ async fn partitions_that_are_added_count_nothing_twice() {
     sleep(Duration::from_millis(50)).await;
     instance.restart().await;
     click(&mut instance, &mut clicks, 4_000);
+    counting.is_exactly(&clicks).await;
+    consumer.stop().await;
+}
+
+/// A click is counted, and holds up none, whatever the clock said where it was recorded: hours ahead, or longer ago than the topic keeps records.
+///
+/// Seen to fail with a topic that keeps the times of its records' making.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn clicks_by_any_clock_are_counted() {
+    const HOUR_MS: i64 = 60 * 60 * 1_000;
+    let options = new_topic().await;
+    let folder = tempfile::tempdir().unwrap();
+    let counting = Counting::new(folder.path()).await;
+    let mut instance = Instance::start(&options);
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let mut clicks = vec![0; LINKS as usize];
+    for (link, ahead_ms) in [-30 * 24 * HOUR_MS, 0, 30 * HOUR_MS, 0].into_iter().enumerate() {
+        instance.click_at(0, link as u64, now_ms + ahead_ms);
+        clicks[link] += 1;
+    }
+    let consumer = counting.consume(&options, &unique_name("group"));
     counting.is_exactly(&clicks).await;
     consumer.stop().await;
 }

@@ -105,10 +105,15 @@ impl Instance {
 
     /// Appends a click to a log, made at the first click under this number.
     pub fn click(&mut self, log: usize, link: u64) -> (LogId, u64) {
+        self.click_at(log, link, 1_795_000_000_000 + link as i64)
+    }
+
+    /// The same by a clock of its own.
+    pub fn click_at(&mut self, log: usize, link: u64, at_ms: i64) -> (LogId, u64) {
         let logs = self.logs.as_ref().expect("the logs are open");
         let writer = self.writers.entry(log).or_insert_with(|| logs.writer().expect("there is room"));
         let raw = RawClick {
-            at_ms: 1_795_000_000_000 + link as i64,
+            at_ms,
             link,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: b"an agent of some length",

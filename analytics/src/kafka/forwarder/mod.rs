@@ -13,7 +13,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -39,6 +39,7 @@ mod routes;
 mod session;
 mod window;
 
+use routes::Routes;
 pub use routes::RoutesError;
 use session::Session;
 use window::Sent;
@@ -97,6 +98,14 @@ pub async fn check(options: &KafkaOptions) -> Result<(), TopicError> {
     let options = options.clone();
     let made = spawn_blocking(move || session::producer(&options, Arc::default()).map(drop));
     made.await.expect("making a producer does not panic").map_err(|cause| TopicError::Setup { cause })
+}
+
+/// Tells whether the click log beside `folder`'s file may go to the topic.
+///
+/// # Errors
+/// A sentence: clicks of it were sent to another topic, or nobody knows where.
+pub fn check_folder(options: &KafkaOptions, folder: &Path) -> Result<(), RoutesError> {
+    Routes::read(folder, &options.url.topic).map(drop)
 }
 
 impl Forwarder {
@@ -192,13 +201,13 @@ impl Forwarder {
         session.meet(batch.clicks.iter().map(|sequenced| sequenced.click.log));
         for sequenced in batch.clicks {
             let click = sequenced.click;
-            let (log, offset, at_ms) = (click.log, click.offset, click.at_ms);
+            let (log, offset) = (click.log, click.offset);
             let sent = self.sent.entry(log).or_default();
             *sent = offset.max(*sent);
             let key = partitioner::key(click.link);
             let partition = partitioner::partition(&key, session.partitions());
             let event = Event::Click(click).encode();
-            session.produce(Sent::Click { log, offset }, partition, Some((&key, at_ms)), &event).await?;
+            session.produce(Sent::Click { log, offset }, partition, Some(&key), &event).await?;
         }
         self.ended.extend(batch.gone);
         counter!("septet_clicks_forwarded_total").increment(count);

@@ -65,16 +65,23 @@ pub enum RoutesError {
 impl Routes {
     /// What was settled on before, or else the partitions that there are: then it is settled on, on disk.
     pub fn open(folder: &Path, topic: &str, found: u32) -> Result<Self, RoutesError> {
+        if let Some(routes) = Self::read(folder, topic)? {
+            routes.checked(found)?;
+            return Ok(routes);
+        }
+        let (path, topic) = (folder.join(FILE), topic.to_owned());
+        let routes = Routes { path, topic, partitions: found, acknowledged: BTreeMap::default() };
+        routes.save()?;
+        Ok(routes)
+    }
+
+    /// What was settled on before, if anything was.
+    pub fn read(folder: &Path, topic: &str) -> Result<Option<Self>, RoutesError> {
         let path = folder.join(FILE);
         let shown = path.display().to_string();
         let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let routes =
-                    Routes { path, topic: topic.to_owned(), partitions: found, acknowledged: BTreeMap::default() };
-                routes.save()?;
-                return Ok(routes);
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RoutesError::File { path: shown, source }),
         };
         let unreadable = |cause: String| RoutesError::Unreadable { path: shown.clone(), cause };
@@ -84,14 +91,12 @@ impl Routes {
         }
         let log = |name: &str| u64::from_str_radix(name, 16).map_err(|_| unreadable(format!("{name:?} is no log")));
         let acknowledged = contents.acknowledged.iter().map(|(name, offset)| Ok((LogId(log(name)?), *offset)));
-        let routes = Routes {
+        Ok(Some(Routes {
             acknowledged: acknowledged.collect::<Result<_, _>>()?,
             partitions: contents.partitions,
             topic: contents.topic,
             path,
-        };
-        routes.checked(found)?;
-        Ok(routes)
+        }))
     }
 
     /// A number of partitions that was found, if it can be of the topic that clicks were sent to: no topic ever loses any.

@@ -154,7 +154,7 @@ impl Session {
         &mut self,
         sent: Sent,
         partition: i32,
-        of_click: Option<(&[u8; 8], i64)>,
+        key: Option<&[u8; 8]>,
         payload: &[u8],
     ) -> Result<(), Failure> {
         if let Sent::Click { log, offset } = sent
@@ -166,8 +166,8 @@ impl Session {
             let ticket = self.window.push(sent);
             let record =
                 BaseRecord::with_opaque_to(&self.options.url.topic, ticket).partition(partition).payload(payload);
-            let record = match of_click {
-                Some((key, at_ms)) => record.key(key.as_slice()).timestamp(at_ms.max(0)),
+            let record = match key {
+                Some(key) => record.key(key.as_slice()),
                 None => record,
             };
             match self.producer.send(record) {
@@ -220,8 +220,14 @@ impl Session {
             self.look = Some(look(&self.producer, &self.options));
         }
         if self.window.len() == 0 && self.waits_for_more_partitions().await {
-            self.routes.change(self.found, &self.acknowledged())?;
-            tracing::info!(partitions = self.found, "clicks go to more partitions from here on");
+            match self.routes.change(self.found, &self.acknowledged()) {
+                Ok(()) => tracing::info!(partitions = self.found, "clicks go to more partitions from here on"),
+                Err(error) => {
+                    not_kept(&error, "clicks go to as many partitions as before");
+                    // Found again at the next look.
+                    self.found = self.routes.partitions;
+                }
+            }
         }
         Ok(())
     }
@@ -236,9 +242,13 @@ impl Session {
 /// Clicks do not wait for a disk that is full: forwarding is what makes room on it. The next time, all of it is written.
 fn kept(result: Result<(), RoutesError>) {
     if let Err(error) = result {
-        counter!("septet_forwarder_failures_total", "step" => "keep").increment(1);
-        tracing::warn!(%error, "if this goes on, the topic is not told which click logs have ended");
+        not_kept(&error, "if this goes on, the topic is not told which click logs have ended");
     }
+}
+
+fn not_kept(error: &RoutesError, what_follows: &str) {
+    counter!("septet_forwarder_failures_total", "step" => "keep").increment(1);
+    tracing::warn!(%error, "{what_follows}");
 }
 
 fn look(producer: &Arc<Sender>, options: &KafkaOptions) -> Look {
@@ -258,6 +268,9 @@ fn config(options: &KafkaOptions) -> ClientConfig {
         .set("enable.idempotence", "true")
         // One click that cannot be written ends the session; none is passed over.
         .set("enable.gapless.guarantee", "true")
+        // A producer that is new to a partition may begin there with any sequence number: with two requests on their way, the first one refused
+        // and the second one written, librdkafka takes both for written.
+        .set("max.in.flight", "1")
         // No click is ever too late.
         .set("message.timeout.ms", "0")
         .set("retries", i32::MAX.to_string())

@@ -176,13 +176,13 @@ async fn after_a_failure_no_end_is_told_for_as_long_as_after_a_start() {
 /// Consumers take this property. Seen to fail when a consumer was made instead.
 #[tokio::test]
 async fn properties_that_no_producer_takes_are_named() {
-    let property = |value: &str| vec![("max.in.flight".to_owned(), value.to_owned())];
+    let property = |value: &str| vec![("queue.buffering.backpressure.threshold".to_owned(), value.to_owned())];
     let url = "kafka://127.0.0.1:1/clicks".parse().expect("a URL");
-    let mut options = KafkaOptions { url, properties: property("10"), client_id: "tests".to_owned() };
+    let mut options = KafkaOptions { url, properties: property("5"), client_id: "tests".to_owned() };
     let error = check(&options).await.unwrap_err();
     assert!(!error.is_transient());
     let said = error.to_string();
-    assert!(["--kafka-properties", "max.in.flight"].iter().all(|word| said.contains(word)), "{said}");
-    options.properties = property("2");
+    assert!(["--kafka-properties", "backpressure.threshold"].iter().all(|word| said.contains(word)), "{said}");
+    options.properties = property("1");
     check(&options).await.expect("it is taken");
 }
