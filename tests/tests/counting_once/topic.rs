@@ -16,6 +16,9 @@ use crate::world::{Broken, NOON_MS};
 /// The latest that a consumer hears that a partition is another's.
 const HEARD_LATE_MAX_MS: u64 = 3_000;
 
+/// How often the topic does not answer.
+const FAILING: f64 = 0.05;
+
 /// The `n`th click of a log: everything about it follows from its name.
 pub fn click(log: u64, n: u64, links: u64) -> Click {
     let mixed = (log * 1_000 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -38,10 +41,18 @@ pub fn source(partition: usize) -> Source {
     Source(format!("clicks/{partition}"))
 }
 
+/// What a partition has at an offset.
+#[derive(Debug, Clone)]
+enum Record {
+    Click(Click),
+    /// Nothing more will come of this log.
+    LogEnded(LogId),
+}
+
 /// What is in the topic, and who has which partition.
 #[derive(Debug)]
 pub struct Topic {
-    partitions: Vec<Mutex<Vec<Click>>>,
+    partitions: Vec<Mutex<Vec<Record>>>,
     owners: Mutex<Vec<u64>>,
 }
 
@@ -54,7 +65,12 @@ impl Topic {
     }
 
     pub fn append(&self, click: Click) {
-        self.partitions[self.partition_of(click.link)].lock().push(click);
+        self.partitions[self.partition_of(click.link)].lock().push(Record::Click(click));
+    }
+
+    /// Every partition may have clicks of the log.
+    pub fn end(&self, log: u64) {
+        self.partitions.iter().for_each(|partition| partition.lock().push(Record::LogEnded(LogId(log))));
     }
 
     pub fn partition_of(&self, link: u64) -> usize {
@@ -136,18 +152,22 @@ impl View {
             if next >= until {
                 continue;
             }
-            let clicks = records[next..until].iter().enumerate().map(|(at, click)| {
-                let mut click = click.clone();
+            let (mut clicks, mut gone) = (Vec::new(), Vec::new());
+            for (at, record) in records[next..until].iter().enumerate() {
                 let sequence = (next + at + 1) as u64;
-                if self.broken == Some(Broken::NoLogs) {
-                    click.log = LogId(sequence);
+                match record.clone() {
+                    Record::Click(mut click) => {
+                        gone.retain(|gone| *gone != click.log);
+                        if self.broken == Some(Broken::NoLogs) {
+                            click.log = LogId(sequence);
+                        }
+                        clicks.push(Sequenced { sequence, click });
+                    }
+                    Record::LogEnded(log) => gone.push(log),
                 }
-                Sequenced { sequence, click }
-            });
-            let batch =
-                Batch { source: source(*partition), clicks: clicks.collect(), through: until as u64, gone: Vec::new() };
+            }
             held.next = Some(until);
-            return Some(batch);
+            return Some(Batch { source: source(*partition), clicks, through: until as u64, gone });
         }
         None
     }
@@ -156,6 +176,9 @@ impl View {
 #[async_trait]
 impl ClickStream for View {
     async fn next(&mut self, max: usize, wait: Duration) -> Result<Delivery, StreamError> {
+        if self.random.random_bool(FAILING) {
+            return Err(StreamError::Failed("the topic does not answer".into()));
+        }
         let deadline = Instant::now() + wait;
         loop {
             if let Some(change) = self.change() {
@@ -173,6 +196,9 @@ impl ClickStream for View {
 
     async fn begin(&mut self, source: &Source, progress: &Progress) -> Result<(), StreamError> {
         sleep(Duration::from_millis(1)).await;
+        if self.random.random_bool(FAILING) {
+            return Err(StreamError::Failed("the topic does not answer".into()));
+        }
         let partition = source.0.rsplit_once('/').and_then(|(_, number)| number.parse().ok());
         if let Some(held) = partition.and_then(|partition: usize| self.held.get_mut(&partition)) {
             held.next = Some(progress.watermark as usize);

@@ -19,6 +19,7 @@ use crate::{
 };
 
 const LINKS: u64 = 4;
+/// Logs that are written to.
 const LOGS: u64 = 2;
 const PARTITIONS: usize = 2;
 const CONSUMERS: usize = 2;
@@ -40,11 +41,19 @@ pub enum Broken {
     NoLogs,
     /// A row that was read is written in part, as if all replicas had what was read.
     ReadRowsInPart,
+    /// It is told that a log has ended while its clicks may still be written again.
+    EndsTooSoon,
 }
 
 impl Broken {
-    pub const ALL: [Broken; 5] =
-        [Broken::TimeOfArrival, Broken::Counters, Broken::ProgressFirst, Broken::NoLogs, Broken::ReadRowsInPart];
+    pub const ALL: [Broken; 6] = [
+        Broken::TimeOfArrival,
+        Broken::Counters,
+        Broken::ProgressFirst,
+        Broken::NoLogs,
+        Broken::ReadRowsInPart,
+        Broken::EndsTooSoon,
+    ];
 }
 
 /// Runs the world; what was wrong with it in the end.
@@ -64,8 +73,10 @@ struct World {
     cluster: Arc<Cluster>,
     consumers: Vec<(u64, JoinHandle<()>)>,
     born: u64,
-    /// Clicks that were appended for the first time, of each log.
-    appended: [u64; LOGS as usize],
+    /// Clicks that were appended for the first time, of each log that ever was.
+    appended: BTreeMap<u64, u64>,
+    /// Those that have not ended.
+    logs: Vec<u64>,
 }
 
 impl World {
@@ -78,14 +89,15 @@ impl World {
             cluster: Cluster::new(seed, broken),
             consumers: Vec::new(),
             born: 0,
-            appended: [0; LOGS as usize],
+            appended: BTreeMap::new(),
+            logs: (0..LOGS).collect(),
         }
     }
 
     async fn live(mut self) -> Result<(), String> {
         (0..CONSUMERS).for_each(|_| self.start());
         (0..PARTITIONS).for_each(|partition| self.give(partition));
-        while self.appended.iter().sum::<u64>() < CLICKS {
+        while self.appended.values().sum::<u64>() < CLICKS {
             self.happen();
             sleep(Duration::from_millis(self.random.random_range(1..300))).await;
         }
@@ -98,8 +110,9 @@ impl World {
     /// The next thing that happens.
     fn happen(&mut self) {
         match self.random.random_range(0..100) {
-            0..70 => self.append(),
-            70..80 => self.repeat(),
+            0..66 => self.append(),
+            66..74 => self.repeat(),
+            74..80 => self.end_log(),
             80..90 => {
                 let partition = self.random.random_range(0..PARTITIONS);
                 self.give(partition);
@@ -111,17 +124,33 @@ impl World {
 
     fn append(&mut self) {
         for _ in 0..self.random.random_range(1..6) {
-            let log = self.random.random_range(0..LOGS);
-            let n = &mut self.appended[log as usize];
+            let log = self.some_log();
+            let n = self.appended.entry(log).or_default();
             self.topic.append(click(log, *n, LINKS));
             *n += 1;
         }
     }
 
+    fn some_log(&mut self) -> u64 {
+        self.logs[self.random.random_range(0..self.logs.len())]
+    }
+
+    /// A log is told to have ended, and another one is written to from now on.
+    fn end_log(&mut self) {
+        let log = self.some_log();
+        self.topic.end(log);
+        if self.broken == Some(Broken::EndsTooSoon) {
+            return;
+        }
+        let newest = self.logs.iter().copied().max().expect("there are logs");
+        self.logs.retain(|open| *open != log);
+        self.logs.push(newest + 1);
+    }
+
     /// A forwarder that was killed writes again what was not acknowledged: the end of a log.
     fn repeat(&mut self) {
-        let log = self.random.random_range(0..LOGS);
-        let appended = self.appended[log as usize];
+        let log = self.some_log();
+        let appended = self.appended.get(&log).copied().unwrap_or_default();
         let from = appended.saturating_sub(self.random.random_range(1..12));
         (from..appended).for_each(|n| self.topic.append(click(log, n, LINKS)));
     }
@@ -181,10 +210,14 @@ impl World {
                 }
                 sleep(Duration::from_millis(100)).await;
             }
+            let kept = self.cluster.progress_of(&source(partition)).logs;
+            if self.broken != Some(Broken::NoLogs) && kept.keys().any(|log| !self.logs.contains(&log.0)) {
+                return Err(format!("partition {partition}: of {kept:?}, only {:?} have not ended", self.logs));
+            }
         }
         sleep(SETTLED_AFTER).await;
         let day = Day::of(NOON_MS);
-        let clicks = (0..LOGS).flat_map(|log| (0..self.appended[log as usize]).map(move |n| click(log, n, LINKS)));
+        let clicks = self.appended.iter().flat_map(|(log, count)| (0..*count).map(|n| click(*log, n, LINKS)));
         let clicks: Vec<_> = clicks.collect();
         for partition in 0..self.topic.count() {
             let here = clicks.iter().filter(|click| self.topic.partition_of(click.link) == partition);
