@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
@@ -56,7 +56,11 @@ pub fn drawer() -> &'static Path {
 }
 
 fn named_or_built(variable: &str, package: &str, binary: &str) -> PathBuf {
-    env::var_os(variable).map_or_else(|| build(package, binary), PathBuf::from)
+    match env::var_os(variable) {
+        // Binaries are started in directories of their own.
+        Some(named) => path::absolute(named).expect("a working directory"),
+        None => build(package, binary),
+    }
 }
 
 fn build(package: &str, binary: &str) -> PathBuf {

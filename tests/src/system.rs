@@ -10,7 +10,7 @@ use crate::{
     engines::{Engine, cassandra::Cassandra, kafka::Kafka, mariadb::MariaDb},
     process::Launch,
     restartable::Restartable,
-    septet::{API_KEY, DOMAIN},
+    septet::API_KEY,
     token_service,
 };
 
@@ -90,7 +90,10 @@ impl System {
             analytics: &token_service::urls(&addresses(&analytics)),
         };
         let shorteners = (0..EACH).map(|number| Restartable::new(shortening(&urls, &place("shortener", number))));
-        let shorteners: Vec<_> = shorteners.collect();
+        let mut shorteners: Vec<_> = shorteners.collect();
+        // One for both: links are the cluster's.
+        let public_url = format!("http://{}", shorteners[0].address());
+        shorteners.iter_mut().for_each(|shortener| shortener.change(|launch| launch.flag("--public-url", &public_url)));
         for service in [&tokens[0], &shorteners[0], &analytics[0]] {
             let migrated = service.launch().run_to_end_within("migrate", MIGRATED_WITHIN);
             assert!(migrated.status.success(), "{}", migrated.stderr_text());
@@ -194,7 +197,6 @@ fn counting(keyspace: &str, topic: &str, directory: &Path) -> Launch {
 
 fn shortening(urls: &Urls<'_>, directory: &Path) -> Launch {
     Launch::new(binary::septet(), directory)
-        .flag("--public-url", format!("http://{DOMAIN}"))
         .flag("--data-dir", directory)
         .flag("--links", urls.links)
         .flag("--leases", urls.leases)

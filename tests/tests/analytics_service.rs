@@ -1,7 +1,7 @@
 //! The analytics service as those who run it see it: it counts a topic, answers questions, stops and goes on; Kafka is away, the topic is not
 //! there, or another one.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, path::Path, time::Duration};
 
 use analytics::{
     click::LogId,
@@ -247,6 +247,41 @@ fn a_topic_that_is_not_there_ends_it_with_a_sentence() {
     assert!(said.contains(&format!("there is no topic {:?}", topic.name)) && said.contains("`migrate`"), "{said}");
 }
 
+/// Nor does an instance of `septet` whose clicks go there start, and a topic of changes does not make up for it.
+///
+/// Seen to fail when no topic was looked at, and when that of clicks alone was.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka: run by tests/run"]
+async fn a_topic_that_is_not_there_ends_an_instance_with_a_sentence() {
+    let topic = Topic::new(kafka::shared());
+    let directory = tempfile::tempdir().unwrap();
+    let septet = instance(&topic, directory.path());
+    for missing in [topic.name.clone(), changes(&topic)] {
+        let ended = septet.run_to_end("serve");
+        let said = ended.stderr_text();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("there is no topic {missing:?}")) && said.contains("`migrate`"), "{said}");
+        let made = NewTopic::new(&missing, 4, TopicReplication::Fixed(1));
+        admin(&topic).create_topics(&[made], &admin_options()).await.expect("an answer").remove(0).expect("made");
+    }
+}
+
+/// An instance of `septet` whose clicks go to the topic.
+fn instance(topic: &Topic, directory: &Path) -> Launch {
+    Launch::new(binary::septet(), directory)
+        .flag("--data-dir", directory.join("data"))
+        .flag("--listen", "127.0.0.1:0")
+        .flag("--ops-listen", "127.0.0.1:0")
+        .flag("--replication-factor", "1")
+        .flag("--clicks", topic.url())
+        .flag("--changes-topic", changes(topic))
+        .flag("--analytics", "http://127.0.0.1:1")
+}
+
+fn changes(topic: &Topic) -> String {
+    format!("changes-{}", topic.name)
+}
+
 /// Neither the service nor an instance of `septet` goes to work with a topic that would lose clicks, and neither's `migrate` calls it well.
 ///
 /// Seen to fail when only that the topic is there was looked at.
@@ -258,13 +293,7 @@ async fn a_topic_that_is_compacted_is_refused_with_a_sentence() {
     admin(&topic).create_topics(&[compacted], &admin_options()).await.expect("an answer").remove(0).expect("made");
     let directory = tempfile::tempdir().unwrap();
     let service = services::launch(&topic, directory.path());
-    let septet = Launch::new(binary::septet(), directory.path())
-        .flag("--data-dir", directory.path().join("data"))
-        .flag("--listen", "127.0.0.1:0")
-        .flag("--replication-factor", "1")
-        .flag("--clicks", topic.url())
-        .flag("--changes-topic", format!("changes-{}", topic.name))
-        .flag("--analytics", "http://127.0.0.1:1");
+    let septet = instance(&topic, directory.path());
     for (launch, verb) in [(&service, "migrate"), (&service, "serve"), (&septet, "migrate"), (&septet, "serve")] {
         let ended = launch.run_to_end(verb);
         let said = ended.stderr_text();

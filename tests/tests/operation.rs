@@ -62,6 +62,29 @@ fn metric_names(text: &str) -> HashSet<String> {
     names
 }
 
+/// Where others count the clicks, all of those may be away.
+///
+/// Seen to fail when a question that nobody answers was an internal error.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_but_analytics_goes_on_without_those_who_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let septet = Setup::new(dir.path())
+        .flag("--clicks", "kafka://127.0.0.1:1/clicks")
+        .flag("--analytics", "http://127.0.0.1:1")
+        .allow_log("Kafka is away")
+        .allow_log("clicks cannot be forwarded at the moment")
+        .allow_log("links are answered without their clicks")
+        .start();
+    let client = septet.client();
+    let link = client.link_to("https://example.com/").await;
+    assert_eq!(client.open(&link.key).await.status, 302);
+    let answer = client.get("/links/info", &[("linkId", link.id.as_str())]).await.ok();
+    assert_eq!(answer["clicks"], 0);
+    let answer = client.get("/analytics", &[("event", "clicks"), ("groupBy", "count")]).await;
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{answer:?}");
+    septet.stop();
+}
+
 /// Seen to fail when readiness stayed on during the stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_ends_before_the_process() {

@@ -23,7 +23,7 @@ pub enum CqlError {
     Refused { url: String, why: String },
     #[error("{0}")]
     Setting(String),
-    #[error("{url} has no such keyspace: run `septet migrate` with the same settings first")]
+    #[error("{url} has no such keyspace: run `migrate` with the same settings first")]
     NoKeyspace { url: String },
     #[error("the statement {statement:?} cannot be prepared: {why}")]
     Prepare {
@@ -94,7 +94,7 @@ impl CqlError {
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     #[error(
-        "the keyspace {keyspace} has no tables for {part}, or old ones: run `septet migrate` with the same settings first"
+        "the keyspace {keyspace} has no tables for {part}, or old ones: run `migrate` with the same settings first"
     )]
     NotMigrated { keyspace: String, part: &'static str },
     #[error(

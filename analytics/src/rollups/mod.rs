@@ -79,7 +79,9 @@ pub enum RollupsError {
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
     /// It answers, and will not do this: rights were taken away, or tables are gone. Asking again does not help until somebody has
     /// changed that there.
-    #[error("the rollups store refuses: {0}; look at the rights of its user, and at its tables")]
+    #[error(
+        "the rollups store refuses: {0}; look at the rights of its user, at its tables, and at how long rows are to be kept"
+    )]
     Refused(#[source] Box<dyn StdError + Send + Sync>),
     /// What is stored is damaged, or of a newer version ([`row::DecodeError`]): asking again does not help.
     #[error(

@@ -66,7 +66,7 @@ pub struct Settings {
     #[arg(long, env = "SEPTET_CLICKS", hide_env_values = true, value_name = "URL", global = true)]
     pub clicks: Option<Hidden>,
 
-    /// A file with properties of librdkafka, for logins and certificates: `name=value` on each line, as in Java's files
+    /// A file with properties of librdkafka, for logins and certificates: `name=value` on each line, taken as it is
     #[arg(long, env = "SEPTET_KAFKA_PROPERTIES", value_name = "FILE", global = true)]
     pub kafka_properties: Option<PathBuf>,
 
@@ -185,6 +185,8 @@ pub enum SettingError {
     Rollups(#[from] CqlUrlError),
     #[error("--detail-days-kept and --days-kept: {0}")]
     Retention(#[from] RetentionError),
+    #[error("{0} is for scylla://; a sqlite: file keeps everything for ever: leave it out")]
+    RetentionOfSqlite(&'static str),
     #[error("--rollups-password-file {path} cannot be read: {source}")]
     RollupsPasswordFile { path: String, source: std::io::Error },
     #[error("--analytics-secret {0}")]

@@ -64,7 +64,7 @@ impl Teller {
     pub fn start(options: &KafkaOptions, told_within: Duration) -> Result<Self, KafkaError> {
         let mut config = options.config();
         config
-            .set("acks", "1")
+            .set("acks", "all")
             .set("linger.ms", "2")
             .set("message.timeout.ms", told_within.as_millis().to_string())
             .set("reconnect.backoff.max.ms", "1000")

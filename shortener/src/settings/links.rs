@@ -54,7 +54,7 @@ pub struct LinksSettings {
     #[arg(value_name = "MS", value_parser = clap::value_parser!(u64).range(TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX), global = true)]
     pub timeout_ms: u64,
 
-    /// How many copies a keyspace keeps of everything; counts when `migrate` makes one
+    /// How many copies a keyspace and a topic keep of everything; counts when `migrate` makes one
     #[arg(long, env = "SEPTET_REPLICATION_FACTOR", default_value_t = 3, value_name = "COUNT", global = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=16))]
     pub replication_factor: u32,

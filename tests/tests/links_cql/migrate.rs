@@ -113,7 +113,7 @@ async fn what_needs_a_person_is_told_from_what_may_come() {
          --replication-factor 1"
     );
     let error = refused(&options).await;
-    assert!(error.to_string().contains("run `septet migrate`") && !error.is_transient(), "{error}");
+    assert!(error.to_string().contains("run `migrate`") && !error.is_transient(), "{error}");
 
     options.datacenter = Some("elsewhere".to_owned());
     let error = refused(&options).await;

@@ -70,6 +70,10 @@ pub async fn check(client: &Client, ledger: &Ledger) {
         }
     }
     assert_eq!(by_link, all, "over all links");
+    for group_by in GROUPS {
+        let rows = answer(client, group_by, None).await;
+        assert_eq!(sum(&rows), all, "all links by {group_by}: {rows}");
+    }
     let exact = ledger.targets.iter().filter(|(_, clicks)| clicks.unanswered.iter().all(|count| *count == 0)).count();
     say(&format!("{exact} of {} links had every click answered", ledger.targets.len()));
     for (key, url) in &ledger.urls {

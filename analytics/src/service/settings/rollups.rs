@@ -53,7 +53,8 @@ pub struct RollupsSettings {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=KEPT_DAYS_MAX))]
     detail_days_kept: Option<u32>,
 
-    /// How many days it is kept what was clicked on which day, and by whom but for visitors; totals are kept for ever [default: for ever]
+    /// How many days it is kept what was clicked on which day, and by whom but for visitors; totals are kept for ever. Cassandra keeps nothing
+    /// for a time that ends after 2038-01-19, unless its storage_compatibility_mode is NONE [default: for ever]
     #[arg(long, env = "SEPTET_DAYS_KEPT", value_name = "DAYS", global = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=KEPT_DAYS_MAX))]
     days_kept: Option<u32>,
@@ -77,6 +78,7 @@ impl RollupsSettings {
         let Hidden(url) = self.url.as_ref().ok_or(SettingError::NoRollups)?;
         match url.trim().split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => {
+                self.has_no_retention()?;
                 Ok(RollupsSource::Sqlite(path.strip_prefix("//").unwrap_or(path).into()))
             }
             Some(("scylla", _)) => {
@@ -90,6 +92,18 @@ impl RollupsSettings {
                 Ok(RollupsSource::Cql(Box::new(options), self.retention()?))
             }
             _ => Err(SettingError::UnknownRollups),
+        }
+    }
+
+    fn has_no_retention(&self) -> Result<(), SettingError> {
+        let times = [
+            ("--detail-days-kept", self.detail_days_kept),
+            ("--days-kept", self.days_kept),
+            ("--visitors-days-kept", self.visitors_days_kept),
+        ];
+        match times.into_iter().find(|(_, days)| days.is_some()) {
+            Some((flag, _)) => Err(SettingError::RetentionOfSqlite(flag)),
+            None => Ok(()),
         }
     }
 

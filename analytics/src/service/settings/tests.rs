@@ -76,6 +76,16 @@ fn a_bad_setting_is_named() {
     }
 }
 
+/// Seen to fail when it was passed over.
+#[test]
+fn a_file_that_keeps_everything_is_not_told_for_how_long() {
+    for flag in ["--detail-days-kept", "--days-kept", "--visitors-days-kept"] {
+        let settings = parse(&["--clicks", CLICKS, "--rollups", "sqlite:x.db", flag, "30"]).unwrap();
+        let message = settings.counting().err().expect("it is refused").to_string();
+        assert!(message.starts_with(flag) && message.contains("scylla://"), "{message}");
+    }
+}
+
 #[test]
 fn backends_are_named_by_their_urls() {
     let rollups = |url: &str, more: &[&str]| {

@@ -2,7 +2,8 @@
 //!
 //! - One read of the store per key, however many wait for it.
 //! - A link is believed for [`CacheSettings::ttl`], an absence for [`CacheSettings::absent_ttl`]; both are bounded in
-//!   size, and what does not fit is read again.
+//!   size, and what does not fit is read again. Whoever tries one key after the other pushes out nobody's absences but his own: `quick_cache`
+//!   keeps what was asked for twice apart from what was asked for once.
 //! - While the store does not answer, what is cached is served past its time.
 //! - A change made here is seen by the next request: a read that was under way when the change was made is not kept.
 //!

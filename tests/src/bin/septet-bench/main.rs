@@ -2,7 +2,7 @@
 //! measured on the real binaries over loopback.
 //!
 //! `links` makes the links once; `redirects` and `memory` use them; the others need none: `creations`, `cluster`, `ids` and `leases`, and
-//! for the way of a click `counting`, `questions` and `answers`. Each prints a table, and writes it with the raw figures when `--out` names
+//! for the way of a click `counting`, `questions`, `answers` and `outage`. Each prints a table, and writes it with the raw figures when `--out` names
 //! a file.
 
 mod answers;
