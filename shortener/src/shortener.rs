@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::runtime::Handle;
+
 use crate::{
     allocator::{Allocator, NoCodes},
     changes::Changes,
@@ -93,11 +95,14 @@ pub struct Shortener {
     allocator: Allocator,
     changes: Changes,
     home: Arc<Home>,
+    /// Where what changes links runs: where the store's own tasks do, so that what it waits for need not wake a worker each time.
+    runtime: Handle,
 }
 
 impl Shortener {
+    /// To be made in the runtime of the store.
     pub fn new(store: Arc<dyn Store>, allocator: Allocator, changes: Changes, home: Home) -> Self {
-        Shortener { store, allocator, changes, home: Arc::new(home) }
+        Shortener { store, allocator, changes, home: Arc::new(home), runtime: Handle::current() }
     }
 
     /// Where short links are served.
@@ -113,7 +118,7 @@ impl Shortener {
     /// Makes a link; it is durable, and redirects here, when this returns.
     pub async fn create(&self, new: NewLink, idempotency: Option<Idempotency>) -> Result<Link, LinkError> {
         let shortener = self.clone();
-        to_its_end(async move { shortener.do_create(new, idempotency).await }).await
+        self.to_its_end(async move { shortener.do_create(new, idempotency).await }).await
     }
 
     async fn do_create(&self, new: NewLink, idempotency: Option<Idempotency>) -> Result<Link, LinkError> {
@@ -172,7 +177,7 @@ impl Shortener {
     /// Changes a link; `None` if there is none. What it was before redirects no more when this returns.
     pub async fn change(&self, name: Name, change: Change) -> Result<Option<Link>, LinkError> {
         let shortener = self.clone();
-        to_its_end(async move { shortener.do_change(&name, &change).await }).await
+        self.to_its_end(async move { shortener.do_change(&name, &change).await }).await
     }
 
     async fn do_change(&self, name: &Name, change: &Change) -> Result<Option<Link>, LinkError> {
@@ -196,7 +201,7 @@ impl Shortener {
     /// Deletes a link for ever and says which it was; `None` if there is none.
     pub async fn delete(&self, name: Name) -> Result<Option<Link>, LinkError> {
         let shortener = self.clone();
-        to_its_end(async move { shortener.do_delete(&name).await }).await
+        self.to_its_end(async move { shortener.do_delete(&name).await }).await
     }
 
     async fn do_delete(&self, name: &Name) -> Result<Option<Link>, LinkError> {
@@ -210,14 +215,15 @@ impl Shortener {
         }
         Ok(deleted)
     }
-}
 
-/// Runs work that must not be left half-way when its caller is dropped, as a request is whose connection breaks.
-async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, LinkError>> + Send + 'static,
-) -> Result<T, LinkError> {
-    let ended = tokio::spawn(work).await;
-    ended.unwrap_or_else(|error| Err(LinkError::Store(StoreError::Unavailable(error.into()))))
+    /// Runs work that must not be left half-way when its caller is dropped, as a request is whose connection breaks.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, LinkError>> + Send + 'static,
+    ) -> Result<T, LinkError> {
+        let ended = self.runtime.spawn(work).await;
+        ended.unwrap_or_else(|error| Err(LinkError::Store(StoreError::Unavailable(error.into()))))
+    }
 }
 
 fn changed(before: &Link, change: &Change) -> Link {

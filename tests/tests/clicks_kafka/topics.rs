@@ -98,8 +98,8 @@ async fn a_topic_that_was_made_anew_is_refused_and_nothing_is_overwritten() {
 
 /// The same under a consumer that runs: whether the new topic is shorter or longer than what was counted of the old one.
 ///
-/// Seen to fail when it was looked at again only after more clicks had been counted, and when what was counted within seconds of the beginning
-/// was not known at the next look.
+/// Seen to fail when it was looked at again only after more clicks had been counted, when what was counted within seconds of the beginning was not
+/// known at the next look, and when clicks of the longer one were counted until then and taken for those that were known.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kafka: run by tests/run"]
 async fn a_topic_that_is_made_anew_under_a_running_consumer_is_refused() {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    mem::take,
     sync::{Arc, mpsc as commands},
     time::Duration,
 };
@@ -38,8 +39,11 @@ pub(super) struct Beginnings {
 struct Look {
     began: Instant,
     task: AbortHandle,
-    /// What was counted.
-    progress: Progress,
+    /// What was counted when the look began, or first of all: the next look is for this. By what was counted since, a partition of another topic
+    /// may have come to look like itself.
+    known: Progress,
+    /// What is counted by now.
+    counted: Progress,
 }
 
 impl Beginnings {
@@ -52,7 +56,7 @@ impl Beginnings {
     /// Lets a partition begin behind what was counted of it, however often it takes to look.
     pub fn begin(&mut self, partition: i32, progress: Progress) {
         let commands = self.commands.clone();
-        self.look(partition, progress, move |origin| {
+        self.look(partition, progress.clone(), progress, move |origin| {
             // Where there is nobody to command, the stream has ended.
             let _ = commands.send(Command::Begin { partition, origin });
         });
@@ -61,7 +65,10 @@ impl Beginnings {
     /// Remembers how far a partition is counted, for the next look.
     pub fn counted(&mut self, partition: i32, progress: &Progress) {
         if let Some(look) = self.looks.get_mut(&partition) {
-            look.progress.clone_from(progress);
+            look.counted.clone_from(progress);
+            if look.known.watermark == 0 {
+                look.known.clone_from(progress);
+            }
         }
     }
 
@@ -69,9 +76,10 @@ impl Beginnings {
     pub fn look_again(&mut self) {
         let is_due = |look: &Look| look.task.is_finished() && look.began.elapsed() >= LOOKED_AGAIN_AFTER;
         let due = self.looks.iter_mut().filter(|(_, look)| is_due(look));
-        let due: Vec<_> = due.map(|(partition, look)| (*partition, std::mem::take(&mut look.progress))).collect();
-        for (partition, progress) in due {
-            self.look(partition, progress, |_| {});
+        let due: Vec<_> =
+            due.map(|(partition, look)| (*partition, take(&mut look.known), take(&mut look.counted))).collect();
+        for (partition, known, counted) in due {
+            self.look(partition, known, counted, |_| {});
         }
     }
 
@@ -82,13 +90,13 @@ impl Beginnings {
         }
     }
 
-    fn look(&mut self, partition: i32, progress: Progress, then: impl FnOnce(Origin) + Send + 'static) {
+    /// Looks whether a partition is the one of which something is known.
+    fn look(&mut self, partition: i32, known: Progress, counted: Progress, then: impl FnOnce(Origin) + Send + 'static) {
         let (origins, refuse) = (Arc::clone(&self.origins), self.refuse.clone());
-        let counted = progress.clone();
         let task = tokio::spawn(async move {
             let mut trouble = Trouble::new(Work::Counting, "begin");
             loop {
-                match origins.check(partition, &counted).await {
+                match origins.check(partition, &known).await {
                     Ok(origin) => {
                         trouble.over();
                         return then(origin);
@@ -98,7 +106,7 @@ impl Beginnings {
                 }
             }
         });
-        let look = Look { began: Instant::now(), task: task.abort_handle(), progress };
+        let look = Look { began: Instant::now(), task: task.abort_handle(), known: counted.clone(), counted };
         if let Some(earlier) = self.looks.insert(partition, look) {
             earlier.task.abort();
         }
