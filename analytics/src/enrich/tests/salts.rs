@@ -98,7 +98,7 @@ fn a_period_without_a_salt_takes_the_shared_one() {
     assert_eq!(salts.held(100), None);
     assert!(salts.share(100, [1; 32]) && salts.share(101, [2; 32]));
     assert_eq!([99, 100, 101].map(|period| salts.held(period)), [Some(late), Some([1; 32]), Some([2; 32])]);
-    let mut again = folder.open(NOW_MS);
+    let mut again = folder.open(100 * PERIOD_MS);
     assert_eq!([99, 100, 101].map(|period| again.salt(period)), [late, [1; 32], [2; 32]]);
     assert!(again.share(100, [1; 32]), "it is this one already");
     // Thrown away as any other.
