@@ -83,7 +83,7 @@ fn privately(work: impl Future<Output = ()>) -> u64 {
     counted.map_or(0, |count| count.parse().unwrap())
 }
 
-/// Seen to fail when the store's answer was not handed on, and when the next period was not asked for.
+/// Seen to fail when the next period was not asked for.
 #[test]
 fn instances_agree_on_this_period_and_the_next() {
     let counted = privately(async {
@@ -161,7 +161,7 @@ fn who_hears_of_it_too_late_goes_on_alone_until_the_period_ends() {
     assert_eq!(counted, 1);
 }
 
-/// Seen to fail when there was no limit.
+/// Seen to fail with a limit of minutes.
 #[tokio::test(start_paused = true)]
 async fn a_start_does_not_wait_for_a_store_that_hangs() {
     let shared = Arc::<Shared>::default();

@@ -86,7 +86,7 @@ impl VisitorSalts for ScyllaStore {
 mod tests {
     use super::*;
 
-    /// Seen to fail when a row stayed from when it was written, and when one of a period that is over stayed for ever.
+    /// Seen to fail when a row stayed as long whenever it was written, and when one of a period that is over stayed for ever.
     #[test]
     fn a_row_ends_two_hours_after_its_period_whenever_it_is_written() {
         const HOURS_2_S: i32 = 2 * 60 * 60;
