@@ -54,7 +54,7 @@ async fn many_who_ask_at_once_get_the_same_salt_and_another_for_another_period()
     assert_ne!(salts[0], salts[1]);
 }
 
-/// Seen to fail when what got no answer was taken for written.
+/// Seen to fail when what got no answer was taken for written, and when it was not read back.
 #[tokio::test]
 #[ignore = "needs Cassandra: run by tests/run"]
 async fn a_salt_that_got_no_answer_is_the_one_that_is_there() {
