@@ -142,7 +142,7 @@ impl Application {
         let listener = listen("--listen", settings.listen)?;
         let listening = listener.local_addr()?;
 
-        let Backends { leases, store, rollups, queries, codec } = &backends;
+        let Backends { leases, store, visitor_salts, rollups, queries, codec } = &backends;
         let topics = settings.clicks.topics()?;
         let way = match (&settings.clicks.url, &topics) {
             (ClicksUrl::None, _) => None,
@@ -153,7 +153,10 @@ impl Application {
             (_, None) => rollups.clone().map(Way::Count),
         };
         let clicks = match way {
-            Some(way) => Some(Clicks::start(settings, data_dir.path(), way, counting.handle()).await?),
+            Some(way) => {
+                let salts = visitor_salts.clone();
+                Some(Clicks::start(settings, data_dir.path(), way, salts, counting.handle()).await?)
+            }
             None => None,
         };
         // After everything that can refuse to start: blocks are leased from here on.

@@ -18,7 +18,11 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 
-use crate::{clock, settings::Settings};
+use crate::{clock, settings::Settings, store::VisitorSalts};
+
+mod salts;
+
+use salts::SaltUpkeep;
 
 /// The click log's folder in the data directory.
 const FOLDER: &str = "clicks";
@@ -26,9 +30,6 @@ const FOLDER: &str = "clicks";
 const SALTS: &str = "visitor-salts";
 
 const UNREADABLE: &str = "the click log cannot be read";
-
-/// How often it is looked whether a visitor salt's time is over.
-const SALT_EXPIRY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// What becomes of the clicks in the click log.
 pub enum Way {
@@ -41,15 +42,22 @@ pub enum Way {
 /// A click log, and the task that takes clicks from it.
 pub struct Clicks {
     logs: Arc<ClickLogs>,
-    enricher: Arc<Mutex<Enricher>>,
+    salts: SaltUpkeep,
     stop: watch::Sender<bool>,
     /// `None` once it has ended on its own.
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Clicks {
-    /// Opens the click log, and takes from it what it holds: clicks of earlier processes first.
-    pub async fn start(settings: &Settings, data_dir: &Path, way: Way, runtime: &Handle) -> anyhow::Result<Self> {
+    /// Opens the click log, and takes from it what it holds: clicks of earlier processes first. Where there are other instances, `shared_salts` are
+    /// asked for first, which takes a few seconds at most.
+    pub async fn start(
+        settings: &Settings,
+        data_dir: &Path,
+        way: Way,
+        shared_salts: Option<Arc<dyn VisitorSalts>>,
+        runtime: &Handle,
+    ) -> anyhow::Result<Self> {
         let folder: PathBuf = data_dir.join(FOLDER);
         let options = click_log_options(settings.click_log_max_bytes, settings.workers());
         let logs = Arc::new(ClickLogs::open(&folder, options).context("the click log cannot be opened")?);
@@ -57,8 +65,10 @@ impl Clicks {
             EnrichSettings { geoip_db: settings.geoip_db.clone(), trusted_proxies: settings.trusted_proxies.clone() };
         let salts = FileSalts::open(&data_dir.join(SALTS), clock::now_ms())?;
         let enricher = Arc::new(Mutex::new(Enricher::new(enricher, salts)?));
+        let mut salts = SaltUpkeep::new(Arc::clone(&enricher), shared_salts);
+        salts.begin().await;
         let open = {
-            let (logs, enricher) = (Arc::clone(&logs), Arc::clone(&enricher));
+            let logs = Arc::clone(&logs);
             move || {
                 let enricher = Arc::clone(&enricher);
                 let reader = logs.reader()?;
@@ -88,7 +98,7 @@ impl Clicks {
             }
         };
         let task = runtime.spawn(task);
-        Ok(Clicks { logs, enricher, stop, task: Some(task) })
+        Ok(Clicks { logs, salts, stop, task: Some(task) })
     }
 
     /// Where worker threads get their logs.
@@ -96,32 +106,19 @@ impl Clicks {
         Arc::clone(&self.logs)
     }
 
-    /// Throws visitor salts away when their time is over, whether or not there are clicks. Resolves if the task ends on its
-    /// own, which is a fault.
+    /// Sees to the visitor salts, whether or not there are clicks. Resolves if the task ends on its own, which is a fault.
     pub async fn ended(&mut self) {
         let Some(task) = &mut self.task else { return };
-        let mut expiry = tokio::time::interval(SALT_EXPIRY_INTERVAL);
-        loop {
-            tokio::select! {
-                ended = &mut *task => {
-                    match ended {
-                        Ok(Err(error)) => tracing::error!("clicks are not taken from the click log any more: {error:#}"),
-                        Err(error) => tracing::error!(%error, "the task that takes clicks from the click log failed"),
-                        Ok(Ok(())) => {}
-                    }
-                    self.task = None;
-                    return;
-                }
-                _ = expiry.tick() => {
-                    let enricher = Arc::clone(&self.enricher);
-                    // It writes a file.
-                    let expired = tokio::task::spawn_blocking(move || enricher.lock().expire_salts(clock::now_ms()));
-                    if let Err(error) = expired.await {
-                        tracing::error!(%error, "visitor salts could not be thrown away");
-                    }
-                }
-            }
+        let ended = tokio::select! {
+            ended = task => ended,
+            never = self.salts.keep() => match never {},
+        };
+        match ended {
+            Ok(Err(error)) => tracing::error!("clicks are not taken from the click log any more: {error:#}"),
+            Err(error) => tracing::error!(%error, "the task that takes clicks from the click log failed"),
+            Ok(Ok(())) => {}
         }
+        self.task = None;
     }
 
     /// Takes what is left, once no worker appends any more, for as long as `patience` lasts, and closes the click log. What is

@@ -33,6 +33,7 @@ const CHANGES_UNTOLD: &str = "septet_changes_untold_total";
 const CHANGES_BROKEN: &str = "septet_changes_stream_failures_total";
 const LINKS_WITHOUT_CLICKS: &str = "septet_links_without_clicks_total";
 const QR_REFUSED: &str = "septet_qr_refused_total";
+const VISITOR_SALTS_PRIVATE: &str = "septet_visitor_salts_private_total";
 const READS_REFUSED: &str = "septet_store_reads_refused_total";
 const BODIES_REFUSED: &str = "septet_bodies_refused_total";
 const API_SECONDS: &str = "septet_api_request_seconds";
@@ -94,6 +95,10 @@ fn describe() {
     );
     describe_counter!(CHANGES_BROKEN, "Times that the stream of changes broke off and was begun anew");
     describe_gauge!(CACHE_ABSENT_MAX, "Keys of which it may be remembered that they lead nowhere");
+    describe_counter!(
+        VISITOR_SALTS_PRIVATE,
+        "Periods whose visitor salt was not agreed on in time: visitors of several instances may count more than once"
+    );
     describe_counter!(QR_REFUSED, "QR codes refused with 503 as too many were being made");
     describe_counter!(READS_REFUSED, "Reads of the link store refused as none of its connections came free in time");
     describe_counter!(BODIES_REFUSED, "Requests refused for their body, by reason: too_large, too_slow");
@@ -105,7 +110,7 @@ fn describe() {
     for counter in [&*FOUND, &*EXPIRED, &*ABSENT, &*UNAVAILABLE] {
         counter.increment(0);
     }
-    for name in [STALE, LOADS, LOADS_REFUSED, WRITES_REFUSED, READS_REFUSED, QR_REFUSED] {
+    for name in [STALE, LOADS, LOADS_REFUSED, WRITES_REFUSED, READS_REFUSED, QR_REFUSED, VISITOR_SALTS_PRIVATE] {
         counter!(name).increment(0);
     }
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
@@ -185,6 +190,10 @@ pub fn body_refused(reason: &'static str) {
 
 pub fn links_without_clicks(links: usize) {
     counter!(LINKS_WITHOUT_CLICKS).increment(links as u64);
+}
+
+pub fn visitor_salt_private() {
+    counter!(VISITOR_SALTS_PRIVATE).increment(1);
 }
 
 pub fn qr_refused() {

@@ -108,9 +108,9 @@ impl Enricher {
         }
     }
 
-    /// Throws away the salts whose time is over at `now_ms` (Unix milliseconds): to be called now and then, with or without clicks.
-    pub fn expire_salts(&mut self, now_ms: i64) {
-        self.salts.expire(now_ms);
+    /// The salts, for whoever sees to it that they are thrown away in time, with or without clicks, and shares them.
+    pub fn salts(&mut self) -> &mut dyn Salts {
+        &mut *self.salts
     }
 
     /// The country that a CDN names: from everybody where no proxies are named, and from those proxies alone where they are.

@@ -9,8 +9,9 @@ use std::{
 
 use super::visitor::{Salt, period};
 
-/// Periods that have a salt at a time: the current one, and the one before for clicks that are enriched late.
-pub const MAX_SALTS: usize = 2;
+/// Periods that have a salt at a time: the current one, the one before for clicks that are enriched late, and the next one, whose salt instances
+/// agree on ahead.
+pub const MAX_SALTS: usize = 3;
 
 /// How long after its period a salt is kept, in milliseconds: one hour, for clicks that are enriched late.
 pub const LATE_MS: i64 = 60 * 60 * 1000;
@@ -22,6 +23,13 @@ pub const LATE_MS: i64 = 60 * 60 * 1000;
 pub trait Salts: Send {
     /// The same for the same period, until it is thrown away.
     fn salt(&mut self, period: u32) -> Salt;
+
+    /// The salt of a period, if it has one.
+    fn held(&self, period: u32) -> Option<Salt>;
+
+    /// Gives a period that has none the salt that other instances have, and says whether that is its salt now. One that it has stays to the
+    /// end of the period: under another, every visitor of before would count once more.
+    fn share(&mut self, period: u32, salt: Salt) -> bool;
 
     /// Throws away the salts whose period has been over for [`LATE_MS`] at `now_ms` (Unix milliseconds). To be
     /// called now and then, with or without clicks.
@@ -38,7 +46,7 @@ pub struct SaltFileError {
 
 /// Salts in a small file that only the owner may read, for one process.
 ///
-/// The file is replaced as a whole and flushed to disk at each change, which comes once in a period. It begins with
+/// The file is replaced as a whole and flushed to disk at each change, of which a period has a few. It begins with
 /// [`MAGIC`]; then each salt follows its period (little-endian), the one used last first. When it cannot be written, the salts go on in
 /// memory: that is logged, counted (`septet_visitor_salt_failures_total`), and tried again at the next change.
 pub struct FileSalts {
@@ -71,6 +79,13 @@ impl FileSalts {
         Ok(salts)
     }
 
+    /// As the one used last.
+    fn put(&mut self, period: u32, salt: Salt) {
+        self.held.truncate(MAX_SALTS - 1);
+        self.held.insert(0, (period, salt));
+        self.save();
+    }
+
     fn save(&self) {
         if let Err(error) = self.write() {
             tracing::error!(path = %self.path.display(), %error, "the visitor salts could not be saved: they go on in memory");
@@ -98,13 +113,21 @@ impl Salts for FileSalts {
     fn salt(&mut self, period: u32) -> Salt {
         match self.held.iter().position(|&(held, _)| held == period) {
             Some(position) => self.held[..=position].rotate_right(1),
-            None => {
-                self.held.truncate(MAX_SALTS - 1);
-                self.held.insert(0, (period, rand::random()));
-                self.save();
-            }
+            None => self.put(period, rand::random()),
         }
         self.held[0].1
+    }
+
+    fn held(&self, period: u32) -> Option<Salt> {
+        self.held.iter().find(|&&(held, _)| held == period).map(|&(_, salt)| salt)
+    }
+
+    fn share(&mut self, period: u32, salt: Salt) -> bool {
+        if let Some(held) = self.held(period) {
+            return held == salt;
+        }
+        self.put(period, salt);
+        true
     }
 
     fn expire(&mut self, now_ms: i64) {

@@ -11,7 +11,7 @@ use crate::{
     outage::Outage,
     settings::{LinksSettings, LinksUrl},
     store::{
-        Store, guard,
+        Store, VisitorSalts, guard,
         scylla::{self, OpenError, ScyllaStore},
         sqlite::SqliteStore,
     },
@@ -24,16 +24,27 @@ const ASK_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// How often what the driver counts is shown.
 const SHOWN_EVERY: Duration = Duration::from_secs(2);
 
+/// A link store that is open.
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    /// Where instances that share the store agree on their visitors' salts; `None` where there is one instance.
+    pub visitor_salts: Option<Arc<dyn VisitorSalts>>,
+}
+
 /// Opens the link store; one across a network stands behind guards.
 ///
 /// # Errors
 /// A sentence for a person. A cluster that does not answer is no error: it is waited for; drop the call to give up.
-pub async fn open(settings: &LinksSettings, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+pub async fn open(settings: &LinksSettings, data_dir: &Path) -> anyhow::Result<Opened> {
     match &settings.url {
-        LinksUrl::Sqlite(url) => Ok(Arc::new(SqliteStore::open(&url.path(data_dir, LINKS)).await?)),
+        LinksUrl::Sqlite(url) => {
+            let store = SqliteStore::open(&url.path(data_dir, LINKS)).await?;
+            Ok(Opened { store: Arc::new(store), visitor_salts: None })
+        }
         LinksUrl::Scylla(url) => {
             let store = first_answer(&settings.cql(url)?).await?;
-            Ok(Arc::new(guard::around(store, &settings.guard())))
+            let store = Arc::new(guard::around(store, &settings.guard()));
+            Ok(Opened { store: store.clone(), visitor_salts: Some(store) })
         }
     }
 }
@@ -41,7 +52,7 @@ pub async fn open(settings: &LinksSettings, data_dir: &Path) -> anyhow::Result<A
 /// Prepares the link store, and says what was done.
 pub async fn migrate(settings: &LinksSettings, data_dir: &Path) -> anyhow::Result<()> {
     match &settings.url {
-        LinksUrl::Sqlite(_) => open(settings, data_dir).await?.close().await,
+        LinksUrl::Sqlite(_) => open(settings, data_dir).await?.store.close().await,
         LinksUrl::Scylla(url) => migrate_keyspace(settings, url).await?,
     }
     Ok(())

@@ -22,7 +22,7 @@ use crate::{
     id_space,
     queries::OnRuntime,
     settings::{AnalyticsSettings, AnalyticsUrl, LeasesUrl, Settings},
-    store::Store,
+    store::{Store, VisitorSalts},
 };
 
 mod links;
@@ -37,6 +37,8 @@ const ANALYTICS: &str = "analytics.db";
 pub struct Backends {
     pub leases: Arc<dyn Leases>,
     pub store: Arc<dyn Store>,
+    /// Where instances agree on their visitors' salts, if there are several.
+    pub visitor_salts: Option<Arc<dyn VisitorSalts>>,
     /// Where this process counts, if it does.
     pub rollups: Option<Arc<dyn Rollups>>,
     pub queries: Arc<dyn Queries>,
@@ -46,13 +48,13 @@ pub struct Backends {
 impl Backends {
     /// Opens what the settings name. Dropped half-way, it leaves nothing half done.
     pub async fn open(settings: &Settings, data_dir: &Path, counting: &CountingRuntime) -> anyhow::Result<Self> {
-        let store = links::open(&settings.links, data_dir).await?;
+        let links::Opened { store, visitor_salts } = links::open(&settings.links, data_dir).await?;
         let pinned = store.id_space().await?.as_ref().map(IdSpace::fingerprint);
         let leases = open_leases(settings, data_dir, pinned).await?;
         let id_space = id_space::settle(&*store, &*leases).await?;
         let (rollups, queries) = open_analytics(&settings.analytics, data_dir, counting).await?;
         let codec = Arc::new(Codec::new(&id_space));
-        Ok(Backends { leases, store, rollups, queries, codec })
+        Ok(Backends { leases, store, visitor_salts, rollups, queries, codec })
     }
 
     /// Ends what was begun, so that each store is whole without its log.

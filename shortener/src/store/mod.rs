@@ -1,4 +1,5 @@
-//! The contract of the seam "links, claims, API keys": three traits, one store.
+//! The contract of the seam "links, claims, API keys": three traits, one store. One that several instances use is a fourth as well:
+//! [`VisitorSalts`].
 
 use std::error::Error as StdError;
 
@@ -12,10 +13,12 @@ pub mod guard;
 pub mod links;
 pub mod scylla;
 pub mod sqlite;
+pub mod visitor_salts;
 
 pub use api_keys::{ApiKey, ApiKeyDigest, ApiKeys};
 pub use claims::{Claim, Claims, Pinned};
 pub use links::{Archived, Created, Creation, Cursor, Idempotency, Links, Listing, Order, Page, Replaced};
+pub use visitor_salts::VisitorSalts;
 
 /// Why a store did not do what it was asked. Absence is never an error, and an error is never absence.
 #[derive(Debug, thiserror::Error)]

@@ -21,13 +21,14 @@ pub const CACHE_TTL_MS: &str = "2000";
 const PATIENT_MS: &str = "15000";
 
 /// What instances log of nodes that are away or have too much to do: the driver's words, and their own.
-const OF_TROUBLE: [&str; 6] = [
+const OF_TROUBLE: [&str; 7] = [
     "\"target\":\"scylla::",
     "a request could not be served",
     "the link store fails or is slow; calls are refused until it is not",
     "a block could not be claimed; it is skipped",
     "a claim was not answered in time; its block is skipped",
     "the link store has too much to do; the block is claimed later",
+    "this instance has no visitor salt in common with the others",
 ];
 
 /// Everything that a test of this program drives.

@@ -11,6 +11,7 @@ mod listing;
 mod migrate;
 mod races;
 mod stalled;
+mod visitor_salts;
 mod work;
 
 use keyspace::Keyspace;

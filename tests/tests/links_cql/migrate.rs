@@ -42,12 +42,12 @@ async fn many_at_once(options: CqlOptions, replication_factor: u32) {
     for migrated in join_all(migrations).await {
         applied.extend(migrated.unwrap().unwrap().applied);
     }
-    assert_eq!(applied, [1]);
+    assert_eq!(applied, [1, 2]);
     ScyllaStore::open(&options).await.unwrap();
     // Once more, later: nothing is left to do, and the lock was let go.
     let again = scylla::migrate(&options, replication_factor).await.unwrap();
     assert!(again.applied.is_empty() && !again.keyspace.is_new, "{again}");
-    assert!(again.to_string().ends_with("its tables were at version 1 already"), "{again}");
+    assert!(again.to_string().ends_with("its tables were at version 2 already"), "{again}");
 }
 
 /// Seen to fail when a version was recorded before its tables were made.
@@ -80,7 +80,7 @@ async fn one_that_was_cut_off_is_taken_up_again() {
         assert!(ttl.is_some_and(|ttl_s| (1..=60).contains(&ttl_s)), "{ttl:?}");
         session.query_unpaged(format!("TRUNCATE {keyspace}.schema_lock"), ()).await.unwrap();
     }
-    assert_eq!(scylla::migrate(&options, 1).await.unwrap().applied, [1]);
+    assert_eq!(scylla::migrate(&options, 1).await.unwrap().applied, [1, 2]);
     ScyllaStore::open(&options).await.unwrap();
 }
 

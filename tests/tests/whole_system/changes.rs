@@ -49,7 +49,7 @@ async fn a_change_is_seen_by_the_other_shortener_within_two_seconds() {
     changes(&system, &link, "with Kafka again", TOLD_WITHIN).await;
 }
 
-async fn made(client: &Client) -> Option<Link> {
+pub async fn made(client: &Client) -> Option<Link> {
     let answer = client.create(&json!({ "url": "https://example.com/first" })).await;
     (answer.status == 200).then(|| answer.link())
 }

@@ -91,7 +91,7 @@ async fn answer(client: &Client, group_by: &str, link: Option<&str>) -> Value {
     wait::until("an answer", CAUGHT_UP_WITHIN, async || asked(client, group_by, link).await).await
 }
 
-async fn asked(client: &Client, group_by: &str, link: Option<&str>) -> Option<Value> {
+pub async fn asked(client: &Client, group_by: &str, link: Option<&str>) -> Option<Value> {
     let mut query = vec![("event", "clicks"), ("groupBy", group_by), ("interval", "all")];
     query.extend(link.map(|id| ("linkId", id)));
     query.extend((group_by == "top_links").then_some(("limit", "1000")));

@@ -5,3 +5,4 @@ mod counted;
 mod kills;
 mod load;
 mod outage;
+mod visitors;

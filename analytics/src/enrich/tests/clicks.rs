@@ -19,6 +19,14 @@ impl Salts for MemorySalts {
         *self.0.entry(period).or_insert_with(rand::random)
     }
 
+    fn held(&self, period: u32) -> Option<Salt> {
+        self.0.get(&period).copied()
+    }
+
+    fn share(&mut self, period: u32, salt: Salt) -> bool {
+        *self.0.entry(period).or_insert(salt) == salt
+    }
+
     fn expire(&mut self, _now_ms: i64) {
         self.0.clear();
     }
@@ -75,7 +83,7 @@ fn a_click_is_enriched() {
     assert_ne!(enricher.enrich(&elsewhere, LogId(7), 700).visitor, click.visitor);
     let two_days_later = RawClick { at_ms: raw().at_ms + 2 * 86_400_000, ..raw() };
     assert_ne!(enricher.enrich(&two_days_later, LogId(7), 760).visitor, click.visitor);
-    enricher.expire_salts(raw().at_ms);
+    enricher.salts().expire(raw().at_ms);
     assert_ne!(enricher.enrich(&raw(), LogId(7), 820).visitor, click.visitor, "the salt was thrown away");
 }
 

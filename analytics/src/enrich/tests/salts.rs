@@ -86,7 +86,38 @@ fn a_clock_that_jumps_and_returns_costs_nothing() {
         salts.salt(jump);
         assert_eq!(salts.salt(100), salt);
     }
-    assert_eq!(fs::read(folder.file()).unwrap().len(), 8 + 2 * 36, "two salts at most");
+    assert_eq!(fs::read(folder.file()).unwrap().len(), 8 + 3 * 36, "three salts at most");
+}
+
+/// Seen to fail when a shared salt was not saved.
+#[test]
+fn a_period_without_a_salt_takes_the_shared_one() {
+    let folder = Folder::new();
+    let mut salts = folder.open(NOW_MS);
+    let late = salts.salt(99);
+    assert_eq!(salts.held(100), None);
+    assert!(salts.share(100, [1; 32]) && salts.share(101, [2; 32]));
+    assert_eq!([99, 100, 101].map(|period| salts.held(period)), [Some(late), Some([1; 32]), Some([2; 32])]);
+    let mut again = folder.open(100 * PERIOD_MS);
+    assert_eq!([99, 100, 101].map(|period| again.salt(period)), [late, [1; 32], [2; 32]]);
+    assert!(again.share(100, [1; 32]), "it is this one already");
+    // Thrown away as any other.
+    again.expire(101 * PERIOD_MS + LATE_MS);
+    assert_eq!((again.held(100), again.held(101)), (None, Some([2; 32])));
+    assert_eq!(folder.open(NOW_MS).held(100), None);
+}
+
+/// Seen to fail when the shared salt took the place of one in use.
+#[test]
+fn a_salt_in_use_stays_to_the_end_of_its_period() {
+    let folder = Folder::new();
+    let mut salts = folder.open(NOW_MS);
+    let own = salts.salt(100);
+    assert!(!salts.share(100, [1; 32]));
+    assert_eq!(salts.salt(100), own);
+    let mut again = folder.open(NOW_MS);
+    assert!(!again.share(100, [1; 32]));
+    assert_eq!((again.salt(100), again.held(100)), (own, Some(own)));
 }
 
 /// Seen to fail when the length was not looked at.

@@ -19,10 +19,11 @@ pub enum Call {
     PutApiKey,
     PutFirstApiKey,
     ApiKey,
+    VisitorSalt,
 }
 
 impl Call {
-    pub const ALL: [Call; 16] = [
+    pub const ALL: [Call; 17] = [
         Call::Create,
         Call::ByKey,
         Call::ById,
@@ -39,6 +40,7 @@ impl Call {
         Call::PutApiKey,
         Call::PutFirstApiKey,
         Call::ApiKey,
+        Call::VisitorSalt,
     ];
 
     /// The label of a metric.
@@ -60,6 +62,7 @@ impl Call {
             Call::PutApiKey => "put_api_key",
             Call::PutFirstApiKey => "put_first_api_key",
             Call::ApiKey => "api_key",
+            Call::VisitorSalt => "visitor_salt",
         }
     }
 
@@ -74,7 +77,8 @@ impl Call {
             | Call::PinIdSpace
             | Call::IdSpace
             | Call::PutApiKey
-            | Call::PutFirstApiKey => Kind::Background,
+            | Call::PutFirstApiKey
+            | Call::VisitorSalt => Kind::Background,
         }
     }
 }
@@ -91,7 +95,7 @@ pub enum Kind {
     /// A listing or a count: it costs as much as there is to go through.
     Scan,
     /// What an instance does for itself, a few at a time, and with no request waiting: claims, the id space, the API key it
-    /// starts with.
+    /// starts with, visitor salts.
     Background,
 }
 

@@ -1,5 +1,6 @@
 //! A store whose calls go through a guard.
 
+use analytics::enrich::visitor::Salt;
 use async_trait::async_trait;
 use token_service::{Block, IdSpace, Owner};
 
@@ -9,7 +10,7 @@ use crate::{
     link::{ExternalId, Link, LinkId},
     store::{
         ApiKey, ApiKeyDigest, ApiKeys, Archived, Claim, Claims, Created, Creation, Links, Listing, Pinned, Replaced,
-        Store, StoreError,
+        Store, StoreError, VisitorSalts,
     },
 };
 
@@ -96,6 +97,13 @@ impl<G: Guard, S: ApiKeys> ApiKeys for Guarded<G, S> {
 
     async fn api_key(&self, digest: &ApiKeyDigest) -> Result<Option<ApiKey>, StoreError> {
         self.guard.around(Call::ApiKey, self.store.api_key(digest)).await
+    }
+}
+
+#[async_trait]
+impl<G: Guard, S: VisitorSalts> VisitorSalts for Guarded<G, S> {
+    async fn visitor_salt(&self, period: u32, fresh: Salt) -> Result<Salt, StoreError> {
+        self.guard.around(Call::VisitorSalt, self.store.visitor_salt(period, fresh)).await
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Settings {
 }
 
 /// A store behind all guards. Its metrics are of the recorder that is installed at this moment.
-pub fn around<S: Store>(store: S, settings: &Settings) -> impl Store + use<S> {
+pub fn around<S: Store>(store: S, settings: &Settings) -> Guarded<impl Guard + use<S>, S> {
     Guarded::new(guards(settings), store)
 }
 

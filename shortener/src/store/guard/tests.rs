@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use analytics::enrich::visitor::Salt;
 use async_trait::async_trait;
 use futures::{
     FutureExt,
@@ -22,7 +23,7 @@ use crate::{
         moody_store::{Mood, MoodyStore},
     },
     store::{
-        ApiKey, ApiKeyDigest, ApiKeys, Archived, Claims, Creation, Links, Listing,
+        ApiKey, ApiKeyDigest, ApiKeys, Archived, Claims, Creation, Links, Listing, VisitorSalts,
         conformance::{self, Harness},
         sqlite::SqliteStore,
     },
@@ -81,6 +82,16 @@ impl Guard for Wall {
     }
 }
 
+/// The embedded store has none of them.
+struct NoSalts;
+
+#[async_trait]
+impl VisitorSalts for NoSalts {
+    async fn visitor_salt(&self, _: u32, fresh: Salt) -> Result<Salt, StoreError> {
+        Ok(fresh)
+    }
+}
+
 /// Seen to fail when a method went past the guard, and when one was taken for another.
 #[tokio::test]
 async fn every_call_goes_through_the_guard() {
@@ -88,6 +99,7 @@ async fn every_call_goes_through_the_guard() {
     let seen = Arc::<Mutex<Vec<Call>>>::default();
     let store = Guarded::new(Wall(seen.clone()), open(&dir).await);
     let link = conformance::aliased(1, "any");
+    let salts = Guarded::new(Wall(seen.clone()), NoSalts);
     let external_id = ExternalId::parse("any").unwrap();
     let digest = ApiKeyDigest::of("any");
     let key = ApiKey { id: Uuid::new_v4(), digest, name: "any".into(), created_at_ms: 0 };
@@ -109,8 +121,9 @@ async fn every_call_goes_through_the_guard() {
         store.put_api_key(&key).await.is_err(),
         store.put_first_api_key(&key).await.is_err(),
         store.api_key(&digest).await.is_err(),
+        salts.visitor_salt(1, [0; 32]).await.is_err(),
     ];
-    assert_eq!(refused, [true; 16]);
+    assert_eq!(refused, [true; 17]);
     assert_eq!(*seen.lock(), Call::ALL);
     store.close().await;
     // The store inside was closed, and nothing but the end is left of it.

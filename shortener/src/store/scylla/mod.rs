@@ -59,6 +59,7 @@ mod repeat;
 mod row;
 mod taking;
 mod values;
+mod visitor_salts;
 mod writer;
 
 pub use import::{CopiedUpTo, Destination, Imported, Second, ShardsInOrder};
@@ -70,7 +71,10 @@ const BORN_AT: i64 = 1;
 /// The tables.
 const SCHEMA: Schema = Schema {
     name: "links",
-    migrations: &[Migration { version: 1, cql: include_str!("../../../../migrations/cql/links/0001_links.cql") }],
+    migrations: &[
+        Migration { version: 1, cql: include_str!("../../../../migrations/cql/links/0001_links.cql") },
+        Migration { version: 2, cql: include_str!("../../../../migrations/cql/links/0002_visitor_salts.cql") },
+    ],
 };
 
 /// Makes the keyspace and its tables, or brings them up to date.
@@ -116,6 +120,7 @@ pub struct ScyllaStore {
     claims: claims::Table,
     id_space: id_space::Table,
     api_keys: api_keys::Table,
+    visitor_salts: visitor_salts::Table,
 }
 
 impl ScyllaStore {
@@ -139,6 +144,7 @@ impl ScyllaStore {
             claims: claims::Table::prepare(&cql).await?,
             id_space,
             api_keys: api_keys::Table::prepare(&cql).await?,
+            visitor_salts: visitor_salts::Table::prepare(&cql).await?,
             cql,
         })
     }
