@@ -44,7 +44,7 @@ impl KafkaOptions {
 
 /// A client without callbacks, which says little.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Quiet;
+pub struct Quiet;
 
 impl ConsumerContext for Quiet {}
 
@@ -64,6 +64,6 @@ pub(super) fn told(error: &KafkaError, reason: &str) {
 }
 
 /// What a client writes to its log: of a broker that is away, a line for each attempt to reach it, as an error.
-pub(super) fn logged(facility: &str, line: &str) {
+pub fn logged(facility: &str, line: &str) {
     tracing::debug!(facility, line, "a Kafka client");
 }

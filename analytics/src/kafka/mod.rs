@@ -18,5 +18,5 @@ pub mod texts;
 pub mod topic;
 mod url;
 
-pub use client::KafkaOptions;
+pub use client::{KafkaOptions, Quiet, logged};
 pub use url::{KafkaUrl, KafkaUrlError};

@@ -52,7 +52,13 @@ impl Application {
             Prepared::Made => println!("{topic} is made, with {} partitions", settings.partitions),
             Prepared::There { .. } => {
                 let partitions = topic::partitions_of_clicks(&clicks).await?;
-                println!("{topic} is there, with {partitions} partitions");
+                let asked = settings.partitions;
+                let but = if partitions == asked {
+                    String::new()
+                } else {
+                    format!(", not the {asked} of --partitions, and was left so")
+                };
+                println!("{topic} is there, with {partitions} partitions{but}");
             }
         }
         Ok(())

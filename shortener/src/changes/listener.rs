@@ -10,9 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use analytics::kafka::KafkaOptions;
+use analytics::kafka::{KafkaOptions, Quiet};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -46,7 +47,7 @@ impl Listener {
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "4096")
             .set("reconnect.backoff.max.ms", "1000");
-        let consumer: BaseConsumer = config.create()?;
+        let consumer = BaseConsumer::from_config_and_context(&config, Quiet)?;
         let stop = Arc::new(AtomicBool::new(false));
         let listening = Listening {
             consumer,
@@ -72,7 +73,7 @@ impl Drop for Listener {
 }
 
 struct Listening {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     topic: String,
     teller: Teller,
     cache: Arc<Cache>,

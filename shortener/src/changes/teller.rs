@@ -9,10 +9,10 @@ use std::{
 };
 
 use ::metrics::Counter;
-use analytics::kafka::KafkaOptions;
+use analytics::kafka::{KafkaOptions, logged};
 use rdkafka::{
     ClientContext,
-    config::FromClientConfigAndContext,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::KafkaError,
     message::DeliveryResult,
     producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
@@ -43,6 +43,10 @@ struct Outcomes {
 }
 
 impl ClientContext for Outcomes {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
+        logged(facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "changes cannot be told at the moment");
     }
