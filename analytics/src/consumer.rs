@@ -12,8 +12,10 @@ use std::{
 use futures::future::try_join_all;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tokio::time::{Instant, sleep};
+use traces::{Kind, Span};
 
 use crate::{
+    batch_span,
     click::LogId,
     fold::{Folded, Rows, fold, touched},
     rollups::{Changes, DayRow, Rollups, RollupsError},
@@ -75,6 +77,9 @@ const DRAIN_WAIT: Duration = Duration::from_millis(10);
 /// What a click adds to the rows it changes, in bytes, for the estimate of what waits to be written.
 const CLICK_BYTES: usize = 512;
 
+/// Batches of one commit whose spans reach to it; those of more end when they are folded.
+const TRACED_MAX: usize = 256;
+
 /// Folds what a stream delivers into a store.
 pub struct Consumer {
     store: Arc<dyn Rollups>,
@@ -88,6 +93,8 @@ pub struct Consumer {
     uncommitted_since: Option<Instant>,
     uncommitted_clicks: usize,
     uncommitted_bytes: usize,
+    /// Batches that are traced and not committed.
+    traced: Vec<Span>,
 }
 
 /// Why counting ended, as no trying again would help: a sentence for the one who operates it. Nothing is lost by it, as what was
@@ -228,6 +235,7 @@ impl Consumer {
             uncommitted_since: None,
             uncommitted_clicks: 0,
             uncommitted_bytes: 0,
+            traced: Vec::new(),
         }
     }
 
@@ -277,7 +285,14 @@ impl Consumer {
 
     /// Folds a batch into rows in memory.
     async fn count(&mut self, batch: Batch) -> Result<(), RollupsError> {
+        let span = batch_span::begin(batch.sent_in.as_ref(), Kind::CONSUMER, "count clicks", &batch.clicks);
+        let loading = span.child(Kind::INTERNAL, "load rows");
         self.load(&batch).await?;
+        drop(loading);
+        let _folding = span.child(Kind::INTERNAL, "fold");
+        if span.is_traced() && self.traced.len() < TRACED_MAX {
+            self.traced.push(span);
+        }
         let Some(counting) = self.sources.get_mut(&batch.source) else { return Ok(()) };
         let (mut counted, mut replayed, mut duplicate, mut values_capped) = (0, 0, 0, 0);
         for sequenced in &batch.clicks {
@@ -349,6 +364,8 @@ impl Consumer {
 
     /// Writes what changed, of all sources at once, however often it takes.
     async fn commit(&mut self) -> Result<(), RollupsError> {
+        let traced = std::mem::take(&mut self.traced);
+        let _commits: Vec<_> = traced.iter().map(|batch| batch.child(Kind::INTERNAL, "commit")).collect();
         let store = &*self.store;
         let changed = self.sources.iter_mut().filter(|(_, counting)| counting.changed);
         let commits = changed.map(async |(source, counting)| {

@@ -2,18 +2,18 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
     ops::{Range, RangeInclusive},
     sync::Arc,
 };
 
 use async_trait::async_trait;
+use foldhash::HashMap;
 use futures::try_join;
 
 use crate::{
     click::Text,
     query::{Answer, Bots, Counted, Dimension, Group, Links, Queries, Query, QueryError, Totals},
-    rollups::{DAY_MS, Day, DayRow, Part, Rollups, RollupsError, SLOT_MS, Subject, visitors::VisitorUnion},
+    rollups::{DAY_MS, Day, DayRow, Part, Rollups, RollupsError, SLOT_MS, Subject, Wanted, visitors::VisitorUnion},
 };
 
 /// The longest time that may be asked for, in days: a hundred years. Longer is [`QueryError::Invalid`].
@@ -62,17 +62,17 @@ impl Engine {
         &self,
         subject: Subject,
         days: &RangeInclusive<Day>,
-        part: Part,
+        wanted: Wanted,
         mut each: impl FnMut(Day, &DayRow),
     ) -> Result<(), QueryError> {
-        let at_once = match (subject, part) {
-            (Subject::All, Part::Values(_)) => LARGE_DAYS_AT_ONCE,
+        let at_once = match (subject, wanted) {
+            (Subject::All, Wanted::Part(Part::Values(_)) | Wanted::WholeDays(_)) => LARGE_DAYS_AT_ONCE,
             _ => DAYS_AT_ONCE,
         };
         let (mut from, to) = (*days.start(), *days.end());
         while from <= to {
             let until = Day(from.0.saturating_add(at_once - 1)).min(to);
-            for (day, row) in self.store.read(subject, from..=until, part).await? {
+            for (day, row) in self.store.read(subject, from..=until, wanted).await? {
                 each(day, &row);
             }
             let Some(next) = until.0.checked_add(1) else { break };
@@ -83,17 +83,16 @@ impl Engine {
 
     async fn count(&self, subject: Subject, span: &Range<i64>, bots: Bots) -> Result<Counted, QueryError> {
         let days = self.days(subject, span).await?;
-        let (mut clicks, mut visitors) = (0, VisitorUnion::default());
-        let counting = self.read(subject, &days, Part::Clicks, |day, row| {
+        let mut clicks = 0;
+        let mut visitors = (bots != Bots::Only).then(VisitorUnion::default);
+        self.read(subject, &days, with_visitors(visitors.is_some()), |day, row| {
             clicks += slots_within(day, span, row).map(|(_, slot)| slot.of(bots)).sum::<u64>();
-        });
-        if bots == Bots::Only {
-            counting.await?;
-            return Ok(Counted { clicks, visitors: None });
-        }
-        let telling = self.read(subject, &days, Part::Visitors, |_, row| visitors.add(&row.visitors));
-        try_join!(counting, telling)?;
-        Ok(Counted { clicks, visitors: Some(visitors.count()) })
+            if let Some(visitors) = &mut visitors {
+                visitors.add(&row.visitors);
+            }
+        })
+        .await?;
+        Ok(Counted { clicks, visitors: visitors.map(|visitors| visitors.count()) })
     }
 
     async fn series(&self, subject: Subject, spans: &[Range<i64>], bots: Bots) -> Result<Vec<Counted>, QueryError> {
@@ -103,32 +102,27 @@ impl Engine {
         };
         let whole = first.start..last.end;
         let days = self.days(subject, &whole).await?;
-        let counting = self.read(subject, &days, Part::Clicks, |day, row| {
+        let is_told = |span: &Range<i64>| bots != Bots::Only && span.end - span.start >= VISITORS_SPAN_MS;
+        let mut unions: Vec<_> = spans.iter().map(|span| is_told(span).then(VisitorUnion::default)).collect();
+        self.read(subject, &days, with_visitors(unions.iter().any(Option::is_some)), |day, row| {
             for (at_ms, slot) in slots_within(day, &whole, row) {
                 let place = spans.partition_point(|span| span.end <= at_ms);
                 if spans[place].contains(&at_ms) {
                     series[place].clicks += slot.of(bots);
                 }
             }
-        });
-        let long = |span: &Range<i64>| span.end - span.start >= VISITORS_SPAN_MS;
-        if bots == Bots::Only || !spans.iter().any(long) {
-            counting.await?;
-            return Ok(series);
-        }
-        let mut unions: Vec<_> = spans.iter().map(|span| long(span).then(VisitorUnion::default)).collect();
-        let telling = self.read(subject, &days, Part::Visitors, |day, row| {
             let touching = spans.partition_point(|span| span.end <= day.start_ms())
                 ..spans.partition_point(|span| span.start < day.start_ms() + DAY_MS);
             unions[touching].iter_mut().flatten().for_each(|union| union.add(&row.visitors));
-        });
-        try_join!(counting, telling)?;
+        })
+        .await?;
         for (counted, union) in series.iter_mut().zip(&unions) {
             counted.visitors = union.as_ref().map(VisitorUnion::count);
         }
         Ok(series)
     }
 
+    /// The values of a dimension that were clicked in `span`, those clicked most first.
     async fn values(
         &self,
         subject: Subject,
@@ -138,21 +132,39 @@ impl Engine {
         limit: u32,
     ) -> Result<Vec<(String, u64)>, QueryError> {
         let days = self.days(subject, span).await?;
-        let mut counts = HashMap::<Text, u64>::new();
-        self.read(subject, &days, Part::Values(dimension), |day, row| {
-            for (value, slots) in row.values(dimension) {
-                let within = slots.iter().filter(|slot| span.contains(&slot_start_ms(day, slot.index)));
-                let clicks: u64 = within.map(|slot| slot.of(bots)).sum();
-                if clicks > 0 {
-                    *counts.entry(value).or_default() += clicks;
-                }
-            }
-        })
-        .await?;
+        let [before, whole, after] = by_whole_days(&days, span);
+        let sums = |days, wanted| self.sums(subject, days, wanted, span, (dimension, bots));
+        let part = Wanted::Part(Part::Values(dimension));
+        let (mut counts, before, after) =
+            try_join!(sums(whole, Wanted::WholeDays(dimension)), sums(before, part), sums(after, part))?;
+        before.into_iter().chain(after).for_each(|(value, clicks)| *counts.entry(value).or_default() += clicks);
         let mut values: Vec<_> = counts.into_iter().map(|(value, clicks)| (value.to_string(), clicks)).collect();
         values.sort_unstable_by(|(a, clicks_a), (b, clicks_b)| (Reverse(clicks_a), a).cmp(&(Reverse(clicks_b), b)));
         values.truncate(limit as usize);
         Ok(values)
+    }
+
+    /// The clicks on each value, of the quarter-hours in `span`.
+    async fn sums(
+        &self,
+        subject: Subject,
+        days: RangeInclusive<Day>,
+        wanted: Wanted,
+        span: &Range<i64>,
+        (dimension, bots): (Dimension, Bots),
+    ) -> Result<HashMap<Text, u64>, QueryError> {
+        let mut sums = HashMap::default();
+        self.read(subject, &days, wanted, |day, row| {
+            for (value, slots) in row.values(dimension) {
+                let within = slots.iter().filter(|slot| span.contains(&slot_start_ms(day, slot.index)));
+                let clicks: u64 = within.map(|slot| slot.of(bots)).sum();
+                if clicks > 0 {
+                    *sums.entry(value).or_default() += clicks;
+                }
+            }
+        })
+        .await?;
+        Ok(sums)
     }
 }
 
@@ -189,7 +201,7 @@ impl Queries for Engine {
         let Some(day) = self.store.first_day(subject).await? else {
             return Ok(None);
         };
-        let rows = self.store.read(subject, day..=day, Part::Clicks).await?;
+        let rows = self.store.read(subject, day..=day, Part::Clicks.into()).await?;
         let slots = rows.iter().flat_map(|(_, row)| row.clicks.iter());
         // A day whose rows have ended is known as a day.
         Ok(slots.map(|slot| slot_start_ms(day, slot.index)).min().or(Some(day.start_ms())))
@@ -211,6 +223,23 @@ fn subject(links: &Links) -> Subject {
         Links::All => Subject::All,
         Links::One(id) => Subject::Link(*id),
     }
+}
+
+fn with_visitors(are_told: bool) -> Wanted {
+    if are_told { Wanted::ClicksAndVisitors } else { Part::Clicks.into() }
+}
+
+/// The days before, among and after those that lie in `span` with all their quarter-hours: of the former and the latter, one at most.
+fn by_whole_days(days: &RangeInclusive<Day>, span: &Range<i64>) -> [RangeInclusive<Day>; 3] {
+    let (first, last) = (*days.start(), *days.end());
+    let begins_within = first.start_ms() < span.start;
+    let ends_within = last.start_ms() + DAY_MS > span.end && !(first == last && begins_within);
+    let whole = match (first.0.checked_add(begins_within.into()), last.0.checked_sub(ends_within.into())) {
+        (Some(from), Some(to)) => Day(from)..=Day(to),
+        _ => NO_DAYS,
+    };
+    let one = |there, day| if there { day..=day } else { NO_DAYS };
+    [one(begins_within, first), whole, one(ends_within, last)]
 }
 
 fn slot_start_ms(day: Day, index: u8) -> i64 {

@@ -5,6 +5,8 @@
 //! [`query`] answers. This crate knows links by their ids only: what a link is called, who may see it and where it leads is none of its
 //! business.
 
+#[cfg(any(feature = "consumer", feature = "kafka"))]
+mod batch_span;
 pub mod click;
 pub mod query;
 pub mod stream;

@@ -144,7 +144,7 @@ impl State {
     fn deliver(&mut self, max: usize) -> Batch {
         let clicks: Vec<_> = self.ready.drain(..max.min(self.ready.len())).collect();
         let through = clicks.last().map_or(self.sequence, |last| last.sequence);
-        Batch { source: source(), clicks, through, gone: std::mem::take(&mut self.gone) }
+        Batch { source: source(), clicks, through, gone: std::mem::take(&mut self.gone), sent_in: None }
     }
 }
 

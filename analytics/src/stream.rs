@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, error::Error as StdError, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use traces::Traceparent;
 
 use crate::click::{Click, LogId};
 
@@ -42,6 +43,8 @@ pub struct Batch {
     pub through: u64,
     /// Logs from which nothing will ever come again: their entries in [`Progress::logs`] can go, with the next commit.
     pub gone: Vec<LogId>,
+    /// What one of the clicks was sent in, if that is traced.
+    pub sent_in: Option<Traceparent>,
 }
 
 /// What a stream brings.

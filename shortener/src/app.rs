@@ -15,6 +15,7 @@ use tokio::{
     task::JoinHandle,
     time::{Duration, sleep},
 };
+use traces::Traces;
 
 use crate::{
     allocator::{self, Allocator},
@@ -38,6 +39,9 @@ use crate::{
     shortener::Shortener,
     store::{Claims, Store, scylla::ScyllaStore},
 };
+
+/// What an instance is called in traces.
+const SERVICE: &str = "septet";
 
 /// Prepares the stores that the settings name, and nothing else.
 pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
@@ -84,6 +88,7 @@ struct Starting {
     data_dir: DataDir,
     counting: CountingRuntime,
     recorded: PrometheusHandle,
+    traces: Traces,
     ops: Ops,
     ops_listening: SocketAddr,
     ops_handle: ServerHandle,
@@ -96,6 +101,7 @@ impl Starting {
         let root = settings.root_target()?;
         settings.check_clicks()?;
         let recorded = metrics::start().context("metrics cannot be recorded")?;
+        let traces = traces::start(&settings.traces, SERVICE, env!("CARGO_PKG_VERSION"), Handle::current())?;
         let data_dir = DataDir::open(&settings.data_dir)?;
         let counting = CountingRuntime::start().context("threads cannot be started")?;
         let ops_listener = listen("--ops-listen", settings.ops_listen)?;
@@ -112,6 +118,7 @@ impl Starting {
             data_dir,
             counting,
             recorded,
+            traces,
             ops,
             ops_listening,
             ops_handle,
@@ -205,7 +212,8 @@ impl Application {
     /// Serves until it is told to stop, or until a part of it fails; then stops in order.
     async fn run_until(self, mut stop_signals: StopSignals) -> anyhow::Result<()> {
         let Application { starting, backends, allocator, mut clicks, hearing, server } = self;
-        let Starting { settings, data_dir, counting, recorded, ops, ops_handle, mut serving_ops, .. } = starting;
+        let Starting { settings, data_dir, counting, recorded, traces, ops, ops_handle, mut serving_ops, .. } =
+            starting;
         let handle = server.handle();
         let mut serving: JoinHandle<_> = tokio::spawn(server);
         ops.readiness.start();
@@ -233,6 +241,7 @@ impl Application {
         drain.step("tell the last changes", finish(hearing)).await;
         drain.step("return the lease", allocator.close()).await;
         drain.step("close the stores", backends.close()).await;
+        drain.step("send the last traces", traces.stop(settings.stop_timeout())).await;
         drain.step("close the operations port", stop(ops_handle)).await;
         drop((counting, data_dir));
         tracing::info!("stopped");

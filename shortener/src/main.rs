@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shortener::{
-    app, logging,
+    app, health, logging, probe,
     settings::{Cli, Command},
 };
 use tokio::runtime::Runtime;
@@ -33,6 +33,8 @@ fn run(Cli { command, settings }: Cli) -> anyhow::Result<()> {
         match command.unwrap_or(Command::Serve) {
             Command::Migrate => app::migrate(settings).await,
             Command::Copy(args) => app::copy(settings, args).await,
+            Command::Health => health::health(settings.ops_listen).await,
+            Command::Probe(args) => probe::probe(&settings, &args.url).await,
             Command::Serve => app::serve(settings).await,
         }
     });

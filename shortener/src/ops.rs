@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use ::metrics::{describe_gauge, gauge};
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -16,6 +17,8 @@ use crate::{metrics, redirect::cache::Cache};
 /// Whether requests should be sent here.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicU8>);
+
+const IS_READY: &str = "septet_ready";
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -30,6 +33,10 @@ impl Readiness {
     /// From now on, they should not.
     pub fn stop(&self) {
         self.0.store(STOPPING, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READY
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -60,6 +67,7 @@ impl Ops {
 
 /// The server of the operations port.
 pub fn server(listener: TcpListener, ops: Ops) -> std::io::Result<Server> {
+    describe_gauge!(IS_READY, "1 while /readyz says ready; 0 while the process starts or stops.");
     let ops = web::Data::new(ops);
     let server = HttpServer::new(move || {
         App::new()
@@ -88,5 +96,6 @@ async fn show_metrics(ops: web::Data<Ops>) -> HttpResponse {
     if let Some(cache) = ops.cache.get() {
         metrics::show_cache(cache);
     }
+    gauge!(IS_READY).set(f64::from(u8::from(ops.readiness.is_ready())));
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(ops.metrics.render())
 }

@@ -17,7 +17,7 @@ impl OnRuntime {
         &self,
         question: impl Future<Output = Result<T, QueryError>> + Send + 'static,
     ) -> Result<T, QueryError> {
-        let ended = self.runtime.spawn(question).await;
+        let ended = self.runtime.spawn(traces::carried(question)).await;
         ended.unwrap_or_else(|error| Err(QueryError::Unavailable(error.into())))
     }
 }

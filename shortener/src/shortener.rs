@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
+use traces::Kind;
 
 use crate::{
     allocator::{Allocator, NoCodes},
@@ -122,7 +123,9 @@ impl Shortener {
     }
 
     async fn do_create(&self, new: NewLink, idempotency: Option<Idempotency>) -> Result<Link, LinkError> {
+        let taking = traces::child(Kind::INTERNAL, "take a code");
         let ready = self.allocator.take_or_wait(CODE_WAIT).await?;
+        drop(taking);
         let now_ms = clock::now_ms();
         let link = Link {
             id: LinkId(ready.id),
@@ -140,7 +143,10 @@ impl Shortener {
             updated_at_ms: now_ms,
             revision: 1,
         };
-        match self.store.create(Creation { link: link.clone(), idempotency }).await? {
+        let writing = traces::child(Kind::CLIENT, "write the link");
+        let created = self.store.create(Creation { link: link.clone(), idempotency }).await;
+        drop(writing);
+        match created? {
             Created::Created => {
                 // Somebody may have asked for it before it was there.
                 self.changes.made(&link.key);
@@ -221,7 +227,7 @@ impl Shortener {
         &self,
         work: impl Future<Output = Result<T, LinkError>> + Send + 'static,
     ) -> Result<T, LinkError> {
-        let ended = self.runtime.spawn(work).await;
+        let ended = self.runtime.spawn(traces::carried(work)).await;
         ended.unwrap_or_else(|error| Err(LinkError::Store(StoreError::Unavailable(error.into()))))
     }
 }

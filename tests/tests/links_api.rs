@@ -82,6 +82,18 @@ async fn a_link_has_its_complete_shape() {
     septet.stop();
 }
 
+/// Seen to fail when answers of the API said nothing of caches.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_cache_on_the_way_keeps_an_answer() {
+    let (_dir, septet, client) = fresh();
+    let link = client.link_to("https://example.com").await;
+    let stranger = Client::new(septet.listen, "nobodys-key-but-long-enough");
+    for answer in [client.by_id(&link.id).await, client.by_id("link_nowhere").await, stranger.by_id(&link.id).await] {
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"), "{answer:?}");
+    }
+    septet.stop();
+}
+
 /// Seen to fail when `ext_` was not understood.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_found_by_each_of_its_names() {

@@ -13,6 +13,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, sleep_until},
 };
+use traces::{Kind, Traceparent};
 
 use super::{
     ClientError, ClientOptions, ServiceUrl, answer,
@@ -178,7 +179,14 @@ impl Caller {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        answer::read(request.body(body.to_vec()).send().await.map_err(Fault::of_transport)?).await
+        let span = traces::child(Kind::CLIENT, "ask the analytics service");
+        if let Some(traceparent) = span.traceparent() {
+            request = request.header(Traceparent::HEADER, traceparent);
+        }
+        let answer = request.body(body.to_vec()).send().await;
+        let answer = answer.inspect_err(|_| span.failed()).map_err(Fault::of_transport)?;
+        span.answered(answer.status().as_u16());
+        answer::read(answer).await
     }
 }
 

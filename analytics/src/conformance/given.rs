@@ -29,7 +29,7 @@ impl ClickStream for Given {
         let clicks: Vec<_> = self.clicks.drain(..max.min(self.clicks.len())).collect();
         let Some(last) = clicks.last() else { return Ok(Delivery::Nothing) };
         let through = last.sequence;
-        Ok(Delivery::Clicks(Batch { source: self.source.clone(), clicks, through, gone: Vec::new() }))
+        Ok(Delivery::Clicks(Batch { source: self.source.clone(), clicks, through, gone: Vec::new(), sent_in: None }))
     }
 
     async fn begin(&mut self, _: &Source, _: &Progress) -> Result<(), StreamError> {

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     click::{Click, LogId, Place},
     query::Totals,
-    rollups::{Day, Part, RollupsError, Subject, TotalRow},
+    rollups::{Day, RollupsError, Subject, TotalRow, Wanted},
     stream::{Delivery, Sequenced, StreamError},
 };
 
@@ -88,7 +88,7 @@ impl Rollups for Store {
         }
     }
 
-    async fn read(&self, _: Subject, _: RangeInclusive<Day>, _: Part) -> Result<Vec<(Day, DayRow)>, RollupsError> {
+    async fn read(&self, _: Subject, _: RangeInclusive<Day>, _: Wanted) -> Result<Vec<(Day, DayRow)>, RollupsError> {
         Err(failure())
     }
 
@@ -215,7 +215,7 @@ fn batch(sequences: RangeInclusive<u64>, links: u64) -> Batch {
             referer: "".into(),
         },
     });
-    Batch { source: source(), clicks: clicks.collect(), through, gone: Vec::new() }
+    Batch { source: source(), clicks: clicks.collect(), through, gone: Vec::new(), sent_in: None }
 }
 
 // Seen to fail when a failed commit is not repeated: its rows are lost, or what comes next is added to older ones.
@@ -347,7 +347,7 @@ async fn a_log_that_is_gone_leaves_the_progress() {
     ));
     store.next_commit().await;
     assert_eq!(store.progress.lock().logs, BTreeMap::from([(LogId(1), 96)]));
-    send.send(Batch { source: source(), clicks: Vec::new(), through: 3, gone: vec![LogId(1)] }).unwrap();
+    send.send(Batch { source: source(), clicks: Vec::new(), through: 3, gone: vec![LogId(1)], sent_in: None }).unwrap();
     store.next_commit().await;
     assert_eq!(*store.progress.lock(), Progress { watermark: 3, logs: BTreeMap::new() });
     running.abort();

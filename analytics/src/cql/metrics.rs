@@ -1,8 +1,12 @@
 //! What the driver counts, as metrics.
 
-use std::sync::Once;
+use std::{
+    sync::{Once, Weak},
+    time::Duration,
+};
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+use tokio::time::sleep;
 
 use super::Cql;
 
@@ -24,10 +28,22 @@ fn describe() {
     describe_gauge!(LATENCY_MS, "Time to an answer since the start of the process, in milliseconds, by quantile");
 }
 
-/// Shows what the driver of this session has counted. To be called every few seconds, beside the upkeep of the process's metrics: it
-/// takes some 0.1 ms, most of it for the quantiles. The driver counts whole milliseconds, and never forgets: a quantile is one of
-/// all answers since the start.
-pub fn show(cql: &Cql) {
+/// How often what the driver counts is shown: it takes some 0.1 ms, most of it for the quantiles.
+const SHOWN_EVERY: Duration = Duration::from_secs(2);
+
+/// Shows what the driver of this session counts, for as long as it is there. The driver counts whole milliseconds, and never forgets: a quantile
+/// is one of all answers since the start.
+pub fn show(session: Weak<Cql>) {
+    tokio::spawn(async move {
+        while let Some(cql) = session.upgrade() {
+            show_now(&cql);
+            drop(cql);
+            sleep(SHOWN_EVERY).await;
+        }
+    });
+}
+
+fn show_now(cql: &Cql) {
     static DESCRIBED: Once = Once::new();
     DESCRIBED.call_once(describe);
     let counted = cql.metrics();

@@ -1,6 +1,6 @@
 //! The topic: made by `migrate`, looked at by everybody else.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
@@ -12,7 +12,7 @@ use rdkafka::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    KafkaOptions,
+    KafkaOptions, KafkaUrl,
     client::{METADATA_TIMEOUT, Quiet},
 };
 
@@ -41,14 +41,25 @@ pub struct TopicSettings {
     pub retention_ms: u64,
 }
 
-/// What became of a preparation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prepared {
-    Made,
-    /// It is there already, with so many partitions, and stays as it is.
-    There {
-        partitions: u32,
-    },
+/// What became of a preparation. Its text is a sentence for whoever asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    pub topic: KafkaUrl,
+    /// How many partitions it was to have.
+    pub asked: u32,
+    /// It was there already, with so many, and stays as it is.
+    pub there: Option<u32>,
+}
+
+impl fmt::Display for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Prepared { topic, asked, there } = self;
+        match there {
+            None => write!(f, "{topic} is made, with {asked} partitions"),
+            Some(there) if there == asked => write!(f, "{topic} is there, with {there} partitions"),
+            Some(there) => write!(f, "{topic} is there, with {there} partitions, not {asked}, and was left so"),
+        }
+    }
 }
 
 /// Why a topic is not ready.
@@ -79,8 +90,9 @@ impl TopicError {
 /// Makes the topic, if there is none. May be done twice, and by two at once.
 pub async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<Prepared, TopicError> {
     let topic = &options.url.topic;
+    let prepared = |there| Prepared { topic: options.url.clone(), asked: settings.partitions, there };
     match partitions(options).await {
-        Ok(partitions) => return Ok(Prepared::There { partitions }),
+        Ok(there) => return Ok(prepared(Some(there))),
         Err(TopicError::Missing { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -101,14 +113,23 @@ pub async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<
     let wait = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT)).request_timeout(Some(CREATE_TIMEOUT));
     let made = admin.create_topics([&new], &wait).await.map_err(|cause| unavailable(options, cause))?;
     match made.into_iter().next() {
-        Some(Ok(_)) => Ok(Prepared::Made),
+        Some(Ok(_)) => Ok(prepared(None)),
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
             // So young that not every broker knows it, it was made at the same time as this one would have been: alike, most likely.
-            Ok(Prepared::There { partitions: self::partitions(options).await.unwrap_or(partitions) })
+            Ok(prepared(Some(self::partitions(options).await.unwrap_or(partitions))))
         }
         Some(Err((_, code))) => Err(TopicError::NotMade { topic: topic.clone(), cause: why(code, replication_factor) }),
         None => Err(TopicError::NotMade { topic: topic.clone(), cause: "Kafka said nothing of it".to_owned() }),
     }
+}
+
+/// The same of the topic of clicks, which must keep each of them for its time.
+pub async fn prepare_clicks(options: &KafkaOptions, settings: TopicSettings) -> Result<Prepared, TopicError> {
+    let prepared = prepare(options, settings).await?;
+    if prepared.there.is_some() {
+        partitions_of_clicks(options).await?;
+    }
+    Ok(prepared)
 }
 
 fn why(code: RDKafkaErrorCode, replication_factor: u32) -> String {

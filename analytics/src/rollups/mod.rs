@@ -60,7 +60,7 @@ pub const DAY_MS: i64 = 86_400_000;
 /// A quarter-hour: the finest time that is kept.
 pub const SLOT_MS: i64 = DAY_MS / slots::SLOTS_PER_DAY as i64;
 
-/// Which part of the rows a question needs: a store reads no more than that.
+/// A part of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Clicks per quarter-hour.
@@ -69,6 +69,23 @@ pub enum Part {
     Values(Dimension),
     /// Visitor sketches.
     Visitors,
+}
+
+/// What a question needs of the rows: a store reads no more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// One part.
+    Part(Part),
+    /// Clicks and visitors.
+    ClicksAndVisitors,
+    /// Clicks per value of whole days: all of a day may be in its first quarter-hour ([`DayRow::daily`]).
+    WholeDays(Dimension),
+}
+
+impl From<Part> for Wanted {
+    fn from(part: Part) -> Self {
+        Wanted::Part(part)
+    }
 }
 
 /// Why a store did not do what it was asked.
@@ -119,13 +136,13 @@ pub trait Rollups: Send + Sync + 'static {
     /// Writes the rows, then the progress; entries of logs that are not in `progress` any more are deleted.
     async fn commit(&self, source: &Source, changes: &Changes, progress: &Progress) -> Result<(), RollupsError>;
 
-    /// For questions: the rows of all sources, any order, each with at least `part` filled in. A store may need a read for each day, whether
-    /// it has a row or not: whoever asks keeps to days that may have some, and to few at a time.
+    /// For questions: the rows of all sources, any order, each with at least what is wanted filled in. A store may need a read for each day,
+    /// whether it has a row or not: whoever asks keeps to days that may have some, and to few at a time.
     async fn read(
         &self,
         subject: Subject,
         days: RangeInclusive<Day>,
-        part: Part,
+        wanted: Wanted,
     ) -> Result<Vec<(Day, DayRow)>, RollupsError>;
 
     /// For questions: totals over all sources, in the order of `subjects`.

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     click::{Click, Text},
     query::{Dimension, OTHER},
-    rollups::{Day, Part, Subject, slots::Slots, top_links::TopLinks, values::Values, visitors::Visitors},
+    rollups::{Day, Part, Subject, Wanted, slots::Slots, top_links::TopLinks, values::Values, visitors::Visitors},
 };
 
 /// The first byte of a blob that is not empty.
@@ -170,16 +170,9 @@ impl DayRow {
     /// The blob of a part.
     pub fn encode(&self, part: Part) -> Vec<u8> {
         match part {
-            Part::Clicks if self.clicks.is_empty() => Vec::new(),
-            Part::Clicks => to_blob(VERSION, &self.clicks, self.clicks.encoded_bytes()),
-            Part::Values(Dimension::Link) => match &self.links {
-                Some(links) if !links.is_empty() => to_blob(LINKS_VERSION, links, links.encoded_bytes()),
-                _ => Vec::new(),
-            },
-            Part::Values(dimension) => match &self.values[dimension as usize] {
-                values if values.is_empty() => Vec::new(),
-                values => to_blob(VERSION, &Entries(values), values.encoded_bytes()),
-            },
+            Part::Clicks => of_clicks(&self.clicks),
+            Part::Values(Dimension::Link) => self.links.as_deref().map(of_links).unwrap_or_default(),
+            Part::Values(dimension) => of_values(&self.values[dimension as usize]),
             Part::Visitors => match self.visitors.to_bytes() {
                 bytes if bytes.is_empty() => bytes,
                 mut bytes => {
@@ -187,6 +180,18 @@ impl DayRow {
                     bytes
                 }
             },
+        }
+    }
+
+    /// The blob of a part in the [sum of the day](DayRow::daily).
+    pub fn encode_daily(&self, part: Part) -> Vec<u8> {
+        match part {
+            Part::Clicks => of_clicks(&self.clicks.daily()),
+            Part::Values(Dimension::Link) => {
+                self.links.as_ref().map(|links| of_links(&links.daily())).unwrap_or_default()
+            }
+            Part::Values(dimension) => of_values(&self.values[dimension as usize].daily()),
+            Part::Visitors => self.encode(part),
         }
     }
 
@@ -243,6 +248,18 @@ impl TotalRow {
     }
 }
 
+impl Wanted {
+    /// The parts that it is about.
+    pub fn parts(self) -> impl Iterator<Item = Part> {
+        let (part, another) = match self {
+            Wanted::Part(part) => (part, None),
+            Wanted::ClicksAndVisitors => (Part::Clicks, Some(Part::Visitors)),
+            Wanted::WholeDays(dimension) => (Part::Values(dimension), None),
+        };
+        [Some(part), another].into_iter().flatten()
+    }
+}
+
 impl Part {
     /// Every part of a day's row, the ones that may be large last.
     pub const ALL: [Part; 2 + Dimension::ALL.len()] = [
@@ -267,6 +284,18 @@ impl Part {
             Part::Values(dimension) => 2 + dimension as usize,
         }
     }
+}
+
+fn of_clicks(clicks: &Slots) -> Vec<u8> {
+    if clicks.is_empty() { Vec::new() } else { to_blob(VERSION, clicks, clicks.encoded_bytes()) }
+}
+
+fn of_values(values: &Values) -> Vec<u8> {
+    if values.is_empty() { Vec::new() } else { to_blob(VERSION, &Entries(values), values.encoded_bytes()) }
+}
+
+fn of_links(links: &TopLinks) -> Vec<u8> {
+    if links.is_empty() { Vec::new() } else { to_blob(LINKS_VERSION, links, links.encoded_bytes()) }
 }
 
 fn values_of(links: &TopLinks) -> impl Iterator<Item = (Text, &Slots)> {

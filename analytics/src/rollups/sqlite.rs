@@ -9,7 +9,7 @@ use crate::{
     click::LogId,
     query::Totals,
     rollups::{
-        Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow,
+        Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow, Wanted,
         stored::{column, subject_number},
     },
     stream::{Progress, Source},
@@ -115,18 +115,20 @@ impl Rollups for SqliteRollups {
         &self,
         subject: Subject,
         days: RangeInclusive<Day>,
-        part: Part,
+        wanted: Wanted,
     ) -> Result<Vec<(Day, DayRow)>, RollupsError> {
-        let column = column(part);
+        let parts: Vec<_> = wanted.parts().collect();
+        let columns: Vec<_> = parts.iter().map(|part| column(*part)).collect();
+        let columns = columns.join(", ");
         let found = sqlx::query(AssertSqlSafe(format!(
-            "SELECT day, watermark, {column} FROM days WHERE subject = ? AND day BETWEEN ? AND ?"
+            "SELECT day, watermark, {columns} FROM days WHERE subject = ? AND day BETWEEN ? AND ?"
         )))
         .bind(subject_number(subject))
         .bind(days.start().0)
         .bind(days.end().0)
         .fetch_all(&self.readers)
         .await?;
-        found.iter().map(|row| Ok((Day(row.try_get("day")?), day_row(row, &[part])?))).collect()
+        found.iter().map(|row| Ok((Day(row.try_get("day")?), day_row(row, &parts)?))).collect()
     }
 
     async fn totals(&self, subjects: &[Subject]) -> Result<Vec<Totals>, RollupsError> {

@@ -17,7 +17,8 @@ const SEARCHED_MAX: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     entries: Vec<(Text, Slots)>,
-    /// Places in `entries`, once there are more than [`SEARCHED_MAX`]. Nearly all rows have none: a pointer is a sixth of an empty map.
+    /// Places in `entries`, once there are more than [`SEARCHED_MAX`] and one is counted into: who only reads needs none. Nearly all rows have none: a
+    /// pointer is a sixth of an empty map.
     index: Option<Box<HashMap<Text, u32>>>,
 }
 
@@ -29,15 +30,14 @@ impl PartialEq for Values {
 
 impl FromIterator<(Text, Slots)> for Values {
     fn from_iter<I: IntoIterator<Item = (Text, Slots)>>(entries: I) -> Self {
-        let mut values = Values { entries: entries.into_iter().collect(), index: None };
-        values.keep_index();
-        values
+        Values { entries: entries.into_iter().collect(), index: None }
     }
 }
 
 impl Values {
     /// Counts one click under `value`. Returns whether it went to [`OTHER`] instead.
     pub fn add(&mut self, value: &Text, slot: u8, bot: bool) -> bool {
+        self.keep_index();
         if let Some(place) = self.find(value) {
             self.entries[place].1.add(slot, bot);
             return false;

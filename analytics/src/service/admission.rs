@@ -16,6 +16,8 @@ use tokio::{
     time::timeout,
 };
 
+use traces::Kind;
+
 use super::metrics;
 use crate::query::{Queries, QueryError};
 
@@ -92,10 +94,11 @@ impl Admission {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Refused::Overloaded)?;
         let under_way = metrics::QueryUnderWay::begin();
         let question = question(Arc::clone(engine));
+        let span = traces::child(Kind::INTERNAL, "read the rollups");
         // Dropped with its caller, the task is aborted.
         let mut task = JoinSet::new();
         let until_done = async move {
-            let _until_done = (permit, under_way);
+            let _until_done = (permit, under_way, span);
             question.await
         };
         task.spawn_on(until_done, &self.runtime);

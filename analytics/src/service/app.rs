@@ -16,6 +16,7 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
+use traces::Traces;
 
 use super::{
     admission::Admission,
@@ -28,7 +29,10 @@ use super::{
     rollups,
     settings::Settings,
 };
-use crate::kafka::topic::{self, Prepared};
+use crate::kafka::topic;
+
+/// What the service is called in traces.
+const SERVICE: &str = "septet-analytics";
 
 /// An analytics service that is about to serve.
 pub struct Application {
@@ -38,6 +42,7 @@ pub struct Application {
     admission: Arc<Admission>,
     readiness: Readiness,
     recorded: PrometheusHandle,
+    traces: Traces,
     server: Server,
     ops_server: Server,
 }
@@ -47,20 +52,7 @@ impl Application {
     pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
         let Counting { clicks, rollups, .. } = settings.counting()?;
         println!("{}", rollups::migrate(&rollups, settings.replication_factor).await?);
-        let topic = &clicks.url;
-        match topic::prepare(&clicks, settings.topic()).await? {
-            Prepared::Made => println!("{topic} is made, with {} partitions", settings.partitions),
-            Prepared::There { .. } => {
-                let partitions = topic::partitions_of_clicks(&clicks).await?;
-                let asked = settings.partitions;
-                let but = if partitions == asked {
-                    String::new()
-                } else {
-                    format!(", not the {asked} of --partitions, and was left so")
-                };
-                println!("{topic} is there, with {partitions} partitions{but}");
-            }
-        }
+        println!("{}", topic::prepare_clicks(&clicks, settings.topic()).await?);
         Ok(())
     }
 
@@ -70,6 +62,7 @@ impl Application {
         let secret = settings.secret()?;
         let counting = settings.counting()?;
         let recorded = metrics::start().context("nothing can be measured")?;
+        let traces = traces::start(&settings.traces, SERVICE, env!("CARGO_PKG_VERSION"), Handle::current())?;
         let open_files_max = open_files::raise_limit();
         let admission = Arc::new(Admission::new(Handle::current()));
         let readiness = Readiness::default();
@@ -84,13 +77,22 @@ impl Application {
         if let Err(error) = greeting::write(std::io::stdout(), listening, ops_listening) {
             tracing::warn!(%error, "nobody could be greeted");
         }
-        Ok(Application { settings, stop_signals, counting, admission, readiness, recorded, server, ops_server })
+        Ok(Application { settings, stop_signals, counting, admission, readiness, recorded, traces, server, ops_server })
     }
 
     /// Counts and serves until SIGTERM or SIGINT, or until a part of it fails; then stops in order.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Application { settings, mut stop_signals, counting, admission, readiness, recorded, server, ops_server } =
-            self;
+        let Application {
+            settings,
+            mut stop_signals,
+            counting,
+            admission,
+            readiness,
+            recorded,
+            traces,
+            server,
+            ops_server,
+        } = self;
         let (handle, ops_handle) = (server.handle(), ops_server.handle());
         let (mut serving, mut serving_ops) = (tokio::spawn(server), tokio::spawn(ops_server));
         let (stop_counting, stopped) = oneshot::channel::<()>();
@@ -114,6 +116,7 @@ impl Application {
         drain.step("answer questions", stop(handle)).await;
         drop(stop_counting);
         drain.step("commit what was counted, leave the group and close the store", end_of(&mut counting)).await;
+        drain.step("send the last traces", traces.stop(settings.stop_timeout())).await;
         drain.step("close the operations port", stop(ops_handle)).await;
         tracing::info!("stopped");
         ended.and(drain.finish())

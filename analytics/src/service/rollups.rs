@@ -28,7 +28,10 @@ pub async fn open(source: &RollupsSource) -> Result<Arc<dyn Rollups>, NotThere> 
             Err(error) => Err(NotThere::Ever(error.into())),
         },
         RollupsSource::Cql(options, retention) => match CqlRollups::open(options, *retention).await {
-            Ok(store) => Ok(Arc::new(store)),
+            Ok(store) => {
+                cql::show(store.session());
+                Ok(Arc::new(store))
+            }
             Err(error) if error.is_transient() => Err(NotThere::Yet(error.into())),
             Err(error) => Err(NotThere::Ever(error.into())),
         },

@@ -8,6 +8,7 @@ use std::{
 
 use token_service::{LeaseError, LeaseId, LeaseRequest, Usage};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use traces::{Kind, Span};
 
 use super::{
     Options, Shared,
@@ -62,7 +63,7 @@ async fn wait(shared: &Shared, until: Option<Instant>) {
 
 async fn ask(shared: &Shared, request: &LeaseRequest, asking: &mut Retrying) {
     let asked_at = Instant::now();
-    match within(shared.options.lease_call_timeout, shared.leases.lease(request)).await {
+    match within(shared.options.lease_call_timeout, traced("lease blocks", shared.leases.lease(request))).await {
         Ok(lease) => {
             asking.succeeded();
             metrics::leased();
@@ -86,7 +87,12 @@ async fn ask(shared: &Shared, request: &LeaseRequest, asking: &mut Retrying) {
 
 async fn renew(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retrying) {
     let asked_at = Instant::now();
-    match within(shared.options.lease_call_timeout, shared.leases.renew(lease, shared.owner, usage)).await {
+    match within(
+        shared.options.lease_call_timeout,
+        traced("renew a lease", shared.leases.renew(lease, shared.owner, usage)),
+    )
+    .await
+    {
         Ok(()) => {
             upkeep.succeeded();
             shared.book.lock().renewed(lease, asked_at);
@@ -100,7 +106,12 @@ async fn renew(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retry
 }
 
 async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retrying) {
-    match within(shared.options.lease_call_timeout, shared.leases.give_back(lease, shared.owner, usage)).await {
+    match within(
+        shared.options.lease_call_timeout,
+        traced("return a lease", shared.leases.give_back(lease, shared.owner, usage)),
+    )
+    .await
+    {
         Ok(()) => {
             upkeep.succeeded();
             shared.book.lock().forget(lease);
@@ -172,6 +183,12 @@ impl Retrying {
 /// It will not pass by itself.
 fn needs_a_person(error: &LeaseError) -> bool {
     matches!(error, LeaseError::Exhausted | LeaseError::WrongIdSpace { .. } | LeaseError::Unauthorized)
+}
+
+/// A call that is traced or not as the ratio wants it: it belongs to no request.
+async fn traced<T>(name: &'static str, call: impl Future<Output = Result<T, LeaseError>>) -> Result<T, LeaseError> {
+    let span = Span::of(None, Kind::INTERNAL, name);
+    span.around(call).await.inspect_err(|_| span.failed())
 }
 
 /// A call that takes too long is one without an answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde_json::json;
 
-use crate::{shortener::LinkError, store::StoreError};
+use crate::{caching::KEPT_NOWHERE, shortener::LinkError, store::StoreError};
 
 /// Where errors are explained: a page of this server.
 pub const DOC_PATH: &str = "/api/errors";
@@ -128,7 +128,7 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        response.content_type("application/json");
+        response.content_type("application/json").insert_header((header::CACHE_CONTROL, KEPT_NOWHERE));
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));

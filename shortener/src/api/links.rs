@@ -5,6 +5,7 @@ use analytics::query::Totals;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use traces::Kind;
 
 use super::{
     Api,
@@ -60,7 +61,9 @@ async fn create(
     request: HttpRequest,
     fields: Fields,
 ) -> Result<web::Json<LinkView>, ApiError> {
+    let validating = traces::child(Kind::INTERNAL, "validate");
     let new = fields::new_link(fields, api.shortener.home(), clock::now_ms())?;
+    drop(validating);
     let idempotency = idempotency(&request, *api_key, &new)?;
     let replayable = idempotency.is_some();
     let link = api.shortener.create(new, idempotency).await?;

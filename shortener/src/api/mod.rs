@@ -3,9 +3,14 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use ::analytics::query::Queries;
-use actix_web::{HttpResponse, ResponseError, http::header, middleware::from_fn, web};
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::header,
+    middleware::{DefaultHeaders, from_fn},
+    web,
+};
 
-use crate::{code::Codec, shortener::Shortener};
+use crate::{caching::KEPT_NOWHERE, code::Codec, shortener::Shortener};
 
 mod analytics;
 pub mod auth;
@@ -44,8 +49,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .configure(qr::configure)
         .service(
             web::scope("/api")
+                // Behind the API key: nobody else decides what is traced.
+                .wrap(from_fn(traces::actix::request))
                 .wrap(from_fn(auth::require))
                 .wrap(from_fn(measure::request))
+                // Errors say so themselves.
+                .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, KEPT_NOWHERE)))
                 .configure(links::configure)
                 .configure(analytics::configure)
                 .default_service(web::to(no_such_address)),

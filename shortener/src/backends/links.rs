@@ -21,8 +21,6 @@ use crate::{
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(200);
 /// The longest it waits before it asks again.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(5);
-/// How often what the driver counts is shown.
-const SHOWN_EVERY: Duration = Duration::from_secs(2);
 
 /// A link store that is open.
 pub struct Opened {
@@ -76,7 +74,7 @@ async fn first_answer(options: &CqlOptions) -> anyhow::Result<ScyllaStore> {
                     tracing::info!(waited_ms = over.lasted.as_millis() as u64, "the link store answers");
                 }
                 durability.announce();
-                show(&store);
+                cql::show(store.session());
                 return Ok(store);
             }
             Err(error) if error.is_transient() => {
@@ -94,16 +92,4 @@ async fn opened(options: &CqlOptions) -> Result<(ScyllaStore, Durability), OpenE
     let store = ScyllaStore::open(options).await?;
     let durability = cql::durability(store.cql()).await?;
     Ok((store, durability))
-}
-
-/// Shows what the driver counts, for as long as there is a session.
-fn show(store: &ScyllaStore) {
-    let session = store.session();
-    tokio::spawn(async move {
-        while let Some(cql) = session.upgrade() {
-            cql::show(&cql);
-            drop(cql);
-            sleep(SHOWN_EVERY).await;
-        }
-    });
 }

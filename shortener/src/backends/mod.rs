@@ -21,7 +21,7 @@ use crate::{
     counting::CountingRuntime,
     id_space,
     queries::OnRuntime,
-    settings::{AnalyticsSettings, AnalyticsUrl, LeasesUrl, Settings},
+    settings::{AnalyticsSettings, AnalyticsUrl, LeasesUrl, LinksUrl, Settings},
     store::{Store, VisitorSalts},
 };
 
@@ -52,6 +52,12 @@ impl Backends {
         let pinned = store.id_space().await?.as_ref().map(IdSpace::fingerprint);
         let leases = open_leases(settings, data_dir, pinned).await?;
         let id_space = id_space::settle(&*store, &*leases).await?;
+        if let (LinksUrl::Scylla(_), LeasesUrl::Sqlite(_)) = (&settings.links.url, &settings.leases) {
+            tracing::warn!(
+                "ids are leased from a file of this instance: no other one can make links in this keyspace; --leases http://... names a token \
+                 service"
+            );
+        }
         let (rollups, queries) = open_analytics(&settings.analytics, data_dir, counting).await?;
         let codec = Arc::new(Codec::new(&id_space));
         Ok(Backends { leases, store, visitor_salts, rollups, queries, codec })

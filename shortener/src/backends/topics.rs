@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use analytics::kafka::{
-    KafkaOptions, forwarder,
-    topic::{self, Prepared, TopicError, TopicSettings},
-};
+use analytics::kafka::{forwarder, topic};
 
 use crate::{
     changes,
@@ -17,23 +14,13 @@ pub(super) async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let Some(Topics { clicks, changes }) = settings.clicks.topics()? else { return Ok(()) };
     forwarder::check(&clicks).await?;
     let replication_factor = settings.links.replication_factor;
-    if let Prepared::There { .. } = prepare(&clicks, settings.clicks.topic(replication_factor)).await? {
-        topic::partitions_of_clicks(&clicks).await?;
-    }
-    prepare(&changes, changes::topic_settings(replication_factor)).await?;
+    println!("{}", topic::prepare_clicks(&clicks, settings.clicks.topic(replication_factor)).await?);
+    println!("{}", topic::prepare(&changes, changes::topic_settings(replication_factor)).await?);
     Ok(())
 }
 
-async fn prepare(options: &KafkaOptions, settings: TopicSettings) -> Result<Prepared, TopicError> {
-    let prepared = topic::prepare(options, settings).await?;
-    match prepared {
-        Prepared::Made => println!("{}: made, with {} partitions", options.url, settings.partitions),
-        Prepared::There { partitions } => println!("{}: there already, with {partitions} partitions", options.url),
-    }
-    Ok(prepared)
-}
-
-/// Fails if a topic is missing or would not keep clicks, if those of this data directory went to another one, or if no producer can be set up as the properties say. A Kafka that is away holds nobody up: clicks wait in the click log.
+/// Fails if a topic is missing or would not keep clicks, if the clicks of this data directory went to another one, or if no producer can be set up
+/// as the properties say. A Kafka that is away holds nobody up: clicks wait in the click log.
 pub async fn look(Topics { clicks, changes }: &Topics, data_dir: &Path) -> anyhow::Result<()> {
     forwarder::check_folder(clicks, data_dir)?;
     forwarder::check(clicks).await?;

@@ -6,7 +6,10 @@ use actix_http::{
     header::{self, HeaderValue},
 };
 
-use crate::api::error::{Code, RETRY_AFTER_SECONDS, body};
+use crate::{
+    api::error::{Code, RETRY_AFTER_SECONDS, body},
+    caching::KEPT_NOWHERE,
+};
 
 /// No link has this key.
 pub fn not_found(request: &Request) -> Response<BoxBody> {
@@ -43,7 +46,7 @@ fn answer(request: &Request, status: StatusCode, code: Code, title: &str, text: 
     let mut response = Response::new(status).set_body(body.boxed());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(header::CACHE_CONTROL, KEPT_NOWHERE);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

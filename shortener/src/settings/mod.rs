@@ -17,6 +17,8 @@ use actix_http::header::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use token_service::secret::{Secret, SecretError};
+use traces::TracesSettings;
+use url::Url;
 
 pub use self::{
     analytics::{AnalyticsSettings, AnalyticsUrl},
@@ -56,6 +58,18 @@ pub enum Command {
     Migrate,
     /// Copy an embedded link store into a keyspace of ScyllaDB or Cassandra, and exit; a copy that was cut off goes on
     Copy(CopyArgs),
+    /// Ask whether what listens at --ops-listen is ready, and exit: 0 if so, 1 if not
+    Health,
+    /// Make a link at a Septet that runs, open it, delete it, and exit: 0 if all of that went well, 1 if not
+    Probe(ProbeArgs),
+}
+
+/// What to probe.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ProbeArgs {
+    /// Where redirects and /api are served; --api-key-file says with which key
+    #[arg(long, env = "SEPTET_URL", default_value = "http://127.0.0.1:8080/", value_name = "URL")]
+    pub url: Url,
 }
 
 /// What to copy.
@@ -193,6 +207,9 @@ pub struct Settings {
     /// How it is logged; auto: human on a terminal, JSON otherwise
     #[arg(long, env = "SEPTET_LOG_FORMAT", default_value = "auto", value_enum, value_name = "FORMAT", global = true)]
     pub log_format: LogFormat,
+
+    #[command(flatten)]
+    pub traces: TracesSettings,
 }
 
 /// The form of log lines.

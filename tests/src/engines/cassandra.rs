@@ -15,6 +15,7 @@ use super::{
     java::{java, keytool},
     network::{HOSTS, Network},
     once, or_fail,
+    place::Place,
     ports::Port,
     probe,
     server::Server,
@@ -50,8 +51,8 @@ struct Node {
 impl Node {
     /// The one node of a cluster.
     fn alone(commit_log: CommitLog) -> Result<Self> {
-        let (address, ports) = (Ipv4Addr::LOCALHOST, take_ports()?);
-        Ok(Self { address, seed: address, runner: Vec::new(), ports, commit_log, is_guarded: false })
+        let (Place { address, runner }, ports) = (Place::named()?, take_ports()?);
+        Ok(Self { address, seed: address, runner, ports, commit_log, is_guarded: false })
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Engine, Once, jars::jars, java::java, once, ports::Port, probe, server::Server, watched_dir::WatchedDir};
+use super::{
+    Engine, Once, jars::jars, java::java, once, place::Place, ports::Port, probe, server::Server,
+    watched_dir::WatchedDir,
+};
 
 /// Names a Kafka that runs already: `host:port`.
 pub const VARIABLE: &str = "SEPTET_TEST_KAFKA";
@@ -33,7 +36,8 @@ impl Engine for Kafka {
         let (java, jars) = (java()?, jars("kafka")?);
         let classes = format!("{}/*", jars.display());
         let ports = [Port::take()?, Port::take()?];
-        let address = ([127, 0, 0, 1], ports[0].number()).into();
+        let place = Place::named()?;
+        let address = (place.address, ports[0].number()).into();
         let mut server = Server::new("Kafka", WatchedDir::new("kafka")?, address, answers);
         let properties = server.dir().join("server.properties");
         fs::write(&properties, properties_text(&server, &ports))?;
@@ -46,7 +50,7 @@ impl Engine for Kafka {
         };
         server.prepare(&run(&["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", &properties]))?;
         let tmp = format!("-Djava.io.tmpdir={}", server.dir().display());
-        server.start_by(run(&["-Xmx512m", &tmp, "kafka.Kafka", &properties]))?;
+        server.start_by(place.run(run(&["-Xmx512m", &tmp, "kafka.Kafka", &properties])))?;
         Ok(Self { server, _ports: ports })
     }
 
@@ -67,13 +71,13 @@ impl Kafka {
 }
 
 fn properties_text(server: &Server, [client, controller]: &[Port; 2]) -> String {
-    let (client, controller) = (client.number(), controller.number());
+    let (address, client, controller) = (server.address().ip(), client.number(), controller.number());
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{client}
+listeners=PLAINTEXT://{address}:{client},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{address}:{client}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT

@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 use url::Url;
 
 use super::{
-    DataCopy, Engine, Once, once, or_fail, ports::Port, probe, server::Server, unique_name, watched_dir::WatchedDir,
+    DataCopy, Engine, Once, once, or_fail, place::Place, ports::Port, probe, server::Server, unique_name,
+    watched_dir::WatchedDir,
 };
 
 /// Names a MySQL or MariaDB that runs already: `mysql://user:password@host:port`. The user must be able to make databases.
@@ -30,6 +31,7 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct MariaDb {
     server: Server,
+    place: Place,
     port: Port,
 }
 
@@ -83,10 +85,10 @@ impl MariaDb {
     }
 
     fn new() -> Result<Self> {
-        let port = Port::take()?;
-        let address = ([127, 0, 0, 1], port.number()).into();
+        let (place, port) = (Place::named()?, Port::take()?);
+        let address = (place.address, port.number()).into();
         let server = Server::new("MariaDB", WatchedDir::new("mariadb")?, address, greets);
-        Ok(Self { server, port })
+        Ok(Self { server, place, port })
     }
 
     fn start_server(&mut self) -> Result<()> {
@@ -99,12 +101,12 @@ impl MariaDb {
             format!("--pid-file={}", dir.join("mariadbd.pid").display()),
             format!("--init-file={}", init_file.display()),
             format!("--port={}", self.port.number()),
-            "--bind-address=127.0.0.1".into(),
+            format!("--bind-address={}", self.place.address),
             "--skip-name-resolve".into(),
             "--skip-log-bin".into(),
         ]);
         command.extend(as_root());
-        self.server.start_by(command)
+        self.server.start_by(self.place.run(command))
     }
 }
 
@@ -113,12 +115,12 @@ fn as_root() -> Option<String> {
     rustix::process::getuid().is_root().then(|| "--user=root".into())
 }
 
-/// Run at every start, before the port is opened; one statement a line.
+/// Run at every start, before the port is opened; one statement a line. Who reaches the address that it listens on may come from anywhere.
 fn init_sql() -> String {
     format!(
         "CREATE DATABASE IF NOT EXISTS {DATABASE};\n\
-         CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
+         CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n"
     )
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A test that does no harm uses the shared engine of its kind, under a name of its own ([`unique_name`],
 //! [`mariadb::database`]). A test that kills, freezes or restores one starts its own. Each is a process on ports of its own
-//! in a temporary directory, and both are gone afterwards, however the owner ends: see [`watched_dir`].
+//! in a temporary directory, and both are gone afterwards, however the owner ends: see [`watched_dir`]. It listens on this
+//! machine's loopback, unless the environment names another [`place`].
 //!
 //! Calls block. Tests that need an engine carry `#[ignore = "needs <engine>: run by tests/run"]`.
 
@@ -13,6 +14,7 @@ mod java;
 pub mod kafka;
 pub mod mariadb;
 pub mod network;
+pub mod place;
 pub mod ports;
 mod probe;
 pub mod server;

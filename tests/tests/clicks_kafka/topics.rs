@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use analytics::kafka::KafkaOptions;
 use septet_tests::engines::unique_name;
 use tokio::time::sleep;
 
 use crate::{
-    counting::Counting,
+    counting::{Counting, Running},
     world::{Instance, PARTITIONS, delete, grow, join, make, new_topic, write},
 };
 
@@ -19,6 +20,16 @@ fn click(instance: &mut Instance, clicks: &mut [u64], count: u64) {
         instance.click((n % 3) as usize, link);
         clicks[link as usize] += 1;
     }
+}
+
+/// A consumer that has counted some, and how many each link has. The instance whose they were is gone.
+async fn counted(options: &KafkaOptions, counting: &Counting) -> (Running, Vec<u64>) {
+    let consumer = counting.consume(options, &unique_name("group"));
+    let mut clicks = vec![0; LINKS as usize];
+    let mut instance = Instance::start(options);
+    click(&mut instance, &mut clicks, 400);
+    counting.is_exactly(&clicks).await;
+    (consumer, clicks)
 }
 
 /// Partitions are added while clicks are on their way, and forwarders are killed before and after: what they write again goes where it
@@ -76,14 +87,8 @@ async fn a_topic_that_was_made_anew_is_refused_and_nothing_is_overwritten() {
     let options = new_topic().await;
     let folder = tempfile::tempdir().unwrap();
     let counting = Counting::new(folder.path()).await;
-    let consumer = counting.consume(&options, &unique_name("group"));
-    let mut clicks = vec![0; LINKS as usize];
-    let mut instance = Instance::start(&options);
-    click(&mut instance, &mut clicks, 400);
-    counting.is_exactly(&clicks).await;
+    let (consumer, clicks) = counted(&options, &counting).await;
     consumer.stop().await;
-    drop(instance);
-
     for (clicks_anew, why) in [(0, "an empty one"), (4_000, "one that has more than was counted")] {
         delete(&options).await;
         make(&options).await;
@@ -107,12 +112,7 @@ async fn a_topic_that_is_made_anew_under_a_running_consumer_is_refused() {
         let options = new_topic().await;
         let folder = tempfile::tempdir().unwrap();
         let counting = Counting::new(folder.path()).await;
-        let consumer = counting.consume(&options, &unique_name("group"));
-        let mut clicks = vec![0; LINKS as usize];
-        let mut instance = Instance::start(&options);
-        click(&mut instance, &mut clicks, 400);
-        counting.is_exactly(&clicks).await;
-        drop(instance);
+        let (consumer, _clicks) = counted(&options, &counting).await;
         delete(&options).await;
         make(&options).await;
         let mut another = Instance::start(&options);

@@ -9,7 +9,7 @@ use std::{
 
 use analytics::{
     query::Totals,
-    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow},
+    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow, Wanted},
     stream::{Progress, Source},
 };
 use async_trait::async_trait;
@@ -298,7 +298,7 @@ impl Rollups for Session {
         self.note(source, progress).await
     }
 
-    async fn read(&self, _: Subject, _: RangeInclusive<Day>, _: Part) -> Result<Vec<(Day, DayRow)>, RollupsError> {
+    async fn read(&self, _: Subject, _: RangeInclusive<Day>, _: Wanted) -> Result<Vec<(Day, DayRow)>, RollupsError> {
         Err(unavailable())
     }
 

@@ -167,7 +167,7 @@ impl View {
                 }
             }
             held.next = Some(until);
-            return Some(Batch { source: source(*partition), clicks, through: until as u64, gone });
+            return Some(Batch { source: source(*partition), clicks, through: until as u64, gone, sent_in: None });
         }
         None
     }

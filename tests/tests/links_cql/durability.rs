@@ -14,7 +14,6 @@ async fn a_node_that_syncs_before_it_answers_loses_nothing() {
     let known = cql::durability(keyspace.scylla().cql()).await.unwrap();
     assert_eq!((known.replicas, known.commit_log), (Some(1), CommitLog::BeforeAnswering), "{known}");
     assert_eq!(known.one_crash_loses_ms(), Some(0));
-    cql::show(keyspace.scylla().cql());
 }
 
 /// Seen to fail when one replica counted as more than a quorum.

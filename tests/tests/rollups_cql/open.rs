@@ -67,12 +67,12 @@ async fn what_cannot_be_read_is_told_apart() {
     for (blob, said) in [("0x63", "version 99"), ("0x01ff", "slots are malformed")] {
         keyspace.rows(&format!("UPDATE days SET clicks = {blob} {of_all}")).await;
         let row = store.days(&source, &[(Subject::All, first_day)]).await.map(drop);
-        let rows = store.read(Subject::All, first_day..=first_day, Part::Clicks).await.map(drop);
+        let rows = store.read(Subject::All, first_day..=first_day, Part::Clicks.into()).await.map(drop);
         for refused in [row, rows] {
             let error = refused.unwrap_err();
             assert!(matches!(error, RollupsError::Unreadable(_)) && error.to_string().contains(said), "{error}");
         }
-        store.read(Subject::All, first_day..=first_day, Part::Visitors).await.expect("another part is whole");
+        store.read(Subject::All, first_day..=first_day, Part::Visitors.into()).await.expect("another part is whole");
     }
     keyspace.rows("UPDATE progress SET logs = 0x02 WHERE source = 'local'").await;
     let error = store.progress(&source).await.unwrap_err();
@@ -112,7 +112,7 @@ async fn a_closed_store_does_nothing_any_more() {
         store.days(&source, &[(Subject::All, first_day)]).await.map(drop),
         store.source_totals(&source, &[Subject::All]).await.map(drop),
         counting.commit().await,
-        store.read(Subject::All, first_day..=first_day, Part::Clicks).await.map(drop),
+        store.read(Subject::All, first_day..=first_day, Part::Clicks.into()).await.map(drop),
         store.totals(&[Subject::All]).await.map(drop),
         store.first_day(Subject::All).await.map(drop),
     ];

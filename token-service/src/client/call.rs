@@ -14,6 +14,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
+use traces::{Kind, Traceparent};
 
 use super::{
     ClientError, ClientOptions, ServiceUrl, answer,
@@ -190,7 +191,13 @@ impl Caller {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        answer::read(request.send().await.map_err(Fault::of_transport)?).await
+        let span = traces::child(Kind::CLIENT, "call the token service");
+        if let Some(traceparent) = span.traceparent() {
+            request = request.header(Traceparent::HEADER, traceparent);
+        }
+        let answer = request.send().await.inspect_err(|_| span.failed()).map_err(Fault::of_transport)?;
+        span.answered(answer.status().as_u16());
+        answer::read(answer).await
     }
 }
 
@@ -205,7 +212,11 @@ fn authorization(secret: &Secret) -> HeaderValue {
     value
 }
 
-fn http_client(https: bool) -> Result<Client, ClientError> {
+/// The HTTP client of calls: it takes every answer as it is, follows no redirect, and asks nothing twice.
+///
+/// # Errors
+/// When the certificates that `https` needs are not there.
+pub fn http_client(https: bool) -> Result<Client, ClientError> {
     // An error says that somebody has chosen a provider before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()

@@ -27,7 +27,7 @@ use crate::{
     wire::{self, AccountAnswer, IdSpaceAnswer, LeaseAnswer, LeaseCall, RecordsAnswer, UsageCall},
 };
 pub use answer::ANSWER_BYTES_MAX;
-pub use call::{ATTEMPTS_MAX, CONNECTIONS_MAX};
+pub use call::{ATTEMPTS_MAX, CONNECTIONS_MAX, http_client};
 use call::{Call, Caller};
 use fault::Refusal;
 pub use fault::{CallError, Fault};

@@ -106,11 +106,12 @@ async fn look(pool: &MySqlPool) -> Result<(), SchemaError> {
 
 pub(super) async fn migrate(options: &MySqlConnectOptions) -> Result<(), SchemaError> {
     let mut connection = within(CONNECT_WAIT, async { Ok(options.connect().await?) }).await?;
-    // Let go when the connection ends, however it ends. Its name may have 64 characters.
-    let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(concat('septet leases ', md5(database())), ?)")
-        .bind(MIGRATION_WAIT.as_secs())
-        .fetch_one(&mut connection)
-        .await?;
+    // Let go when the connection ends, however it ends. Its name may have 64 characters; md5() is gone since MySQL 9.
+    let locked: Option<i64> =
+        sqlx::query_scalar("SELECT GET_LOCK(concat('septet leases ', left(sha2(database(), 256), 40)), ?)")
+            .bind(MIGRATION_WAIT.as_secs())
+            .fetch_one(&mut connection)
+            .await?;
     if locked != Some(1) {
         return Err(SchemaError::Busy);
     }

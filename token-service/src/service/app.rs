@@ -15,6 +15,7 @@ use tokio::{
     task::JoinHandle,
     time::sleep,
 };
+use traces::Traces;
 
 use super::{
     account_report::AccountReport,
@@ -31,6 +32,9 @@ use super::{
 };
 use crate::{Leases, sqlite::Source};
 
+/// What the service is called in traces.
+const SERVICE: &str = "septet-token-service";
+
 /// A token service that is about to serve.
 pub struct Application {
     settings: Settings,
@@ -38,6 +42,7 @@ pub struct Application {
     carrier: Arc<Carrier>,
     readiness: Readiness,
     recorded: PrometheusHandle,
+    traces: Traces,
     server: Server,
     ops_server: Server,
 }
@@ -81,6 +86,7 @@ impl Application {
         let stop_signals = StopSignals::listen()?;
         let secret = settings.secret()?;
         let recorded = metrics::start().context("nothing can be measured")?;
+        let traces = traces::start(&settings.traces, SERVICE, env!("CARGO_PKG_VERSION"), Handle::current())?;
         let open_files_max = open_files::raise_limit();
         let carrier = Arc::new(Carrier::new(Handle::current()));
         match database_watch::open(&settings, &carrier).await {
@@ -100,12 +106,12 @@ impl Application {
         if let Err(error) = greeting::write(std::io::stdout(), listening, ops_listening) {
             tracing::warn!(%error, "nobody could be greeted");
         }
-        Ok(Application { settings, stop_signals, carrier, readiness, recorded, server, ops_server })
+        Ok(Application { settings, stop_signals, carrier, readiness, recorded, traces, server, ops_server })
     }
 
     /// Serves until SIGTERM or SIGINT, or until a part of it fails; then stops in order.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Application { settings, mut stop_signals, carrier, readiness, recorded, server, ops_server } = self;
+        let Application { settings, mut stop_signals, carrier, readiness, recorded, traces, server, ops_server } = self;
         let (handle, ops_handle) = (server.handle(), ops_server.handle());
         let mut serving: JoinHandle<_> = tokio::spawn(server);
         let mut serving_ops: JoinHandle<_> = tokio::spawn(ops_server);
@@ -126,6 +132,7 @@ impl Application {
         let mut drain = Drain::new(settings.stop_timeout());
         drain.step("finish requests", stop(handle)).await;
         drain.step("finish calls and close the database", close(&*carrier)).await;
+        drain.step("send the last traces", traces.stop(settings.stop_timeout())).await;
         drain.step("close the operations port", stop(ops_handle)).await;
         tracing::info!("stopped");
         stopped.and(drain.finish())

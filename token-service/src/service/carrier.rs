@@ -17,6 +17,8 @@ use tokio::{
     time::{Duration, timeout},
 };
 
+use traces::Kind;
+
 use super::metrics;
 use crate::{
     Account, IdSpace, Lease, LeaseError, LeaseId, LeaseRecord, LeaseRecords, LeaseRequest, LeaseStore, Leases, Owner,
@@ -98,8 +100,9 @@ impl Carrier {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| LeaseError::Overloaded)?;
         let under_way = metrics::CallUnderWay::begin();
         let call = call(store);
+        let span = traces::child(Kind::INTERNAL, "ask the database");
         let mut task = self.runtime.spawn(async move {
-            let _until_done = (permit, under_way);
+            let _until_done = (permit, under_way, span);
             call.await
         });
         let _dropped_with_its_caller = AbortOnDrop(task.abort_handle());

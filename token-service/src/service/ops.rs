@@ -9,11 +9,14 @@ use std::{
 };
 
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 /// Whether calls should be sent here.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicU8>);
+
+const IS_READY: &str = "septet_ready";
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -23,6 +26,10 @@ impl Readiness {
     /// From now on, they should: the database has answered. Not once it is stopping.
     pub fn start(&self) {
         let _ = self.0.compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READY
     }
 
     /// From now on, they should not.
@@ -40,6 +47,7 @@ pub struct Ops {
 
 /// The server of the operations port.
 pub fn server(listener: TcpListener, ops: Ops) -> std::io::Result<Server> {
+    describe_gauge!(IS_READY, "1 while /readyz says ready; 0 while the process starts or stops.");
     let ops = web::Data::new(ops);
     let server = HttpServer::new(move || App::new().app_data(ops.clone()).configure(configure));
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
@@ -66,5 +74,6 @@ async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
 }
 
 async fn show_metrics(ops: web::Data<Ops>) -> HttpResponse {
+    gauge!(IS_READY).set(f64::from(u8::from(ops.readiness.is_ready())));
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(ops.metrics.render())
 }

@@ -7,6 +7,7 @@ mod tests;
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use traces::TracesSettings;
 
 use crate::{
     BLOCK_COUNT, Lease,
@@ -168,6 +169,9 @@ pub struct Settings {
     /// How it is logged; auto: human on a terminal, JSON otherwise
     #[arg(long, env = "SEPTET_LOG_FORMAT", default_value = "auto", value_enum, value_name = "FORMAT", global = true)]
     pub log_format: LogFormat,
+
+    #[command(flatten)]
+    pub traces: TracesSettings,
 }
 
 /// The form of log lines.

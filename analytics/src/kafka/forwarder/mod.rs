@@ -37,11 +37,13 @@ use crate::{
 
 mod routes;
 mod session;
+mod trace;
 mod window;
 
 use routes::Routes;
 pub use routes::RoutesError;
 use session::Session;
+use trace::BatchTrace;
 use window::Sent;
 
 /// Clicks on their way at most.
@@ -198,6 +200,7 @@ impl Forwarder {
 
     async fn send(&mut self, session: &mut Session, batch: Batch) -> Result<(), Failure> {
         let count = batch.clicks.len() as u64;
+        let mut trace = BatchTrace::begin(&batch.clicks);
         session.meet(batch.clicks.iter().map(|sequenced| sequenced.click.log));
         for sequenced in batch.clicks {
             let click = sequenced.click;
@@ -207,8 +210,10 @@ impl Forwarder {
             let key = partitioner::key(click.link);
             let partition = partitioner::partition(&key, session.partitions());
             let event = Event::Click(click).encode();
-            session.produce(Sent::Click { log, offset }, partition, Some(&key), &event).await?;
+            let traceparent = trace.told_to(partition);
+            session.produce(Sent::Click { log, offset }, partition, Some(&key), &event, traceparent).await?;
         }
+        session.trace(trace);
         self.ended.extend(batch.gone);
         counter!("septet_clicks_forwarded_total").increment(count);
         Ok(())

@@ -6,16 +6,19 @@ use metrics::counter;
 use rdkafka::{
     config::{ClientConfig, FromClientConfigAndContext},
     error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders},
     producer::{BaseRecord, Producer, ThreadedProducer},
 };
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout},
 };
+use traces::Traceparent;
 
 use super::{
     Failure, POLL_WAIT, WINDOW_MAX,
     routes::{Routes, RoutesError},
+    trace::BatchTrace,
     window::{Hearing, Sent, Window},
 };
 use crate::{
@@ -136,7 +139,7 @@ impl Session {
         for partition in 0..self.partitions() {
             let is_last = partition + 1 == self.partitions();
             let place = if is_last { Sent::LogEnded(log) } else { Sent::LogEndedToo };
-            self.produce(place, partition.cast_signed(), None, &event).await?;
+            self.produce(place, partition.cast_signed(), None, &event, None).await?;
         }
         Ok(())
     }
@@ -156,6 +159,7 @@ impl Session {
         partition: i32,
         key: Option<&[u8; 8]>,
         payload: &[u8],
+        traceparent: Option<&str>,
     ) -> Result<(), Failure> {
         if let Sent::Click { log, offset } = sent
             && self.unsettled.get(&log).is_some_and(|until| offset >= *until)
@@ -170,6 +174,13 @@ impl Session {
                 Some(key) => record.key(key.as_slice()),
                 None => record,
             };
+            let record = match traceparent {
+                Some(value) => {
+                    let header = Header { key: Traceparent::HEADER, value: Some(value) };
+                    record.headers(OwnedHeaders::new_with_capacity(1).insert(header))
+                }
+                None => record,
+            };
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -182,6 +193,13 @@ impl Session {
                     return Err(error.into());
                 }
             }
+        }
+    }
+
+    /// Traces what was given to the producer last until all of it is acknowledged.
+    pub fn trace(&self, batch: BatchTrace) {
+        if let Some(sent) = batch.sent() {
+            self.window.trace(sent);
         }
     }
 

@@ -11,6 +11,7 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
+use super::trace::SentTrace;
 use crate::{click::LogId, kafka::client};
 
 /// What was sent.
@@ -43,6 +44,8 @@ struct State {
     /// Logs whose end is told everywhere.
     ended: Vec<LogId>,
     failure: Option<KafkaError>,
+    /// Batches that are traced, each with the ticket behind its last one.
+    traced: VecDeque<(usize, SentTrace)>,
 }
 
 impl Window {
@@ -56,6 +59,15 @@ impl Window {
     /// Takes back the last one: it was not sent.
     pub fn take_back(&self) {
         self.state.lock().sent.pop_back();
+    }
+
+    /// Traces a batch until everything that was put on its way so far is acknowledged.
+    pub fn trace(&self, batch: SentTrace) {
+        let mut state = self.state.lock();
+        if !state.sent.is_empty() {
+            let behind = state.first + state.sent.len();
+            state.traced.push_back((behind, batch));
+        }
     }
 
     /// How many are on their way.
@@ -94,6 +106,7 @@ impl Window {
         let mut state = self.state.lock();
         if let Err(error) = result {
             state.failure.get_or_insert(error);
+            state.traced.drain(..).for_each(|(_, batch)| batch.failed());
         } else if let Some(place) = ticket.checked_sub(state.first)
             && let Some((_, done)) = state.sent.get_mut(place)
         {
@@ -108,6 +121,8 @@ impl Window {
                 Sent::LogEndedToo => {}
             }
         }
+        let first = state.first;
+        while state.traced.pop_front_if(|(behind, _)| *behind <= first).is_some() {}
         drop(state);
         self.changed.notify_one();
     }

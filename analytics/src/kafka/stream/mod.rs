@@ -112,8 +112,13 @@ fn cut(mut batch: Batch, max: usize) -> (Batch, Option<Batch>) {
         return (batch, None);
     }
     let clicks = batch.clicks.split_off(max);
-    let rest =
-        Batch { clicks, through: batch.through, source: batch.source.clone(), gone: std::mem::take(&mut batch.gone) };
+    let rest = Batch {
+        clicks,
+        through: batch.through,
+        source: batch.source.clone(),
+        gone: std::mem::take(&mut batch.gone),
+        sent_in: None,
+    };
     batch.through = batch.clicks.last().map_or(0, |last| last.sequence);
     (batch, Some(rest))
 }

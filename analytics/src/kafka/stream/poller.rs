@@ -9,9 +9,10 @@ use rdkafka::{
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::BorrowedMessage,
+    message::{BorrowedMessage, Headers},
 };
 use tokio::sync::mpsc::{Sender, error::TrySendError};
+use traces::Traceparent;
 
 use super::{
     FETCHED_KBYTES_MAX,
@@ -198,9 +199,10 @@ impl Poller {
         }
     }
 
-    /// A partition has gone back, as it ends before what was read of it: whoever counts it must look whether it still is what was counted.
+    /// A partition has gone back, as it ends before what was read of it: whoever counts it must look whether it still is what was counted. So it is
+    /// as well where a group that has read nothing yet begins with what is no more kept.
     fn open_again(&mut self, partition: i32) {
-        tracing::warn!(partition, "a partition has gone back; looking whether it is what was counted");
+        tracing::info!(partition, "a partition has gone back; looking whether it is what was counted");
         if let Err(error) = self.consumer.pause(&list(&self.topic, [partition])) {
             tracing::error!(%error, partition, "a partition could not be paused");
         }
@@ -298,8 +300,12 @@ impl Taken<'_> {
             clicks: Vec::new(),
             through: 0,
             gone: Vec::new(),
+            sent_in: None,
         });
         batch.through = offset + 1;
+        if batch.sent_in.is_none() {
+            batch.sent_in = sent_in(message);
+        }
         match event {
             Ok(Event::Click(click)) => {
                 // Its log has not ended after all.
@@ -311,6 +317,13 @@ impl Taken<'_> {
         }
         Ok(())
     }
+}
+
+/// What a record was sent in, if that is traced.
+fn sent_in(message: &BorrowedMessage<'_>) -> Option<Traceparent> {
+    let headers = message.headers()?;
+    let value = headers.iter().find(|header| header.key == Traceparent::HEADER)?.value?;
+    str::from_utf8(value).ok().and_then(Traceparent::parse)
 }
 
 /// Clicks that Kafka has given up before they came here.

@@ -28,7 +28,7 @@ fn sequenced(sequence: u64) -> Sequenced {
 #[test]
 fn a_batch_that_is_cut_goes_through_to_its_own_end() {
     let clicks = (1..=5).map(sequenced).collect();
-    let whole = Batch { source: Source("t/0".to_owned()), clicks, through: 9, gone: vec![LogId(7)] };
+    let whole = Batch { source: Source("t/0".to_owned()), clicks, through: 9, gone: vec![LogId(7)], sent_in: None };
     let (first, rest) = cut(whole.clone(), 3);
     let rest = rest.unwrap();
     assert_eq!((first.clicks.len(), first.through, first.gone.len()), (3, 3, 0));

@@ -7,14 +7,15 @@ use scylla::deserialize::{row::ColumnIterator, value::DeserializeValue};
 use super::{retention::Ttls, unreadable};
 use crate::{
     cql::{Cql, CqlError, Kind, Statement},
-    rollups::{Day, DayRow, Part, RollupsError, Subject, stored::subject_number},
+    query::Dimension,
+    rollups::{Day, DayRow, Part, RollupsError, Subject, Wanted, stored::subject_number},
     stream::Source,
 };
 
 mod columns;
 mod write;
 
-use columns::WATERMARK;
+use columns::{Read, WATERMARK};
 use write::Writer;
 
 /// Days of a link in one partition: a question about 90 of them reads four partitions at most.
@@ -24,8 +25,8 @@ pub(super) struct Table {
     cql: Arc<Cql>,
     writer: Writer,
     read_row: Statement,
-    /// In the order of [`Part::ALL`].
-    read_parts: Vec<(Part, Statement)>,
+    /// One for each that may be wanted.
+    reads: Vec<(Wanted, Statement)>,
 }
 
 /// The partition of a subject that has a day: 32 days of a link, one of all links, whose rows are large.
@@ -41,23 +42,29 @@ pub(super) fn buckets(subject: Subject, days: &RangeInclusive<Day>) -> RangeIncl
     bucket(subject, *days.start())..=bucket(subject, *days.end())
 }
 
+/// All that there is to count on from.
+fn whole_row() -> [Read; Part::ALL.len()] {
+    Part::ALL.map(Read::Part)
+}
+
 impl Table {
     pub async fn prepare(cql: &Arc<Cql>, ttls: Ttls) -> Result<Self, CqlError> {
-        let all = Part::ALL.map(columns::of).join(", ");
+        let all = columns::list(&whole_row());
         let read_row =
             format!("SELECT {WATERMARK}, {all} FROM days WHERE subject = ? AND bucket = ? AND day = ? AND source = ?");
-        let mut read_parts = Vec::new();
-        for part in Part::ALL {
+        let days = Dimension::ALL.map(Wanted::WholeDays).into_iter().chain([Wanted::ClicksAndVisitors]);
+        let mut reads = Vec::new();
+        for wanted in Part::ALL.map(Wanted::Part).into_iter().chain(days) {
             let read = format!(
                 "SELECT day, {WATERMARK}, {} FROM days WHERE subject = ? AND bucket = ? AND day >= ? AND day <= ?",
-                columns::of(part)
+                columns::list(&Read::of(wanted))
             );
-            read_parts.push((part, cql.prepare(Kind::Read, &read).await?));
+            reads.push((wanted, cql.prepare(Kind::Read, &read).await?));
         }
         Ok(Table {
             writer: Writer::prepare(cql, ttls).await?,
             read_row: cql.prepare(Kind::Read, &read_row).await?,
-            read_parts,
+            reads,
             cql: Arc::clone(cql),
         })
     }
@@ -72,47 +79,56 @@ impl Table {
         let key = (subject_number(subject), bucket(subject, day), day.0, source.0.as_str());
         let rows = self.cql.rows(&self.read_row, key).await?;
         match rows.maybe_first_row::<ColumnIterator>().map_err(unreadable)? {
-            Some(mut columns) => row(&mut columns, &Part::ALL),
+            Some(mut columns) => row(&mut columns, &whole_row()),
             None => Ok(DayRow::default()),
         }
     }
 
-    /// One part of the rows of all sources that are in one partition.
-    pub async fn part(
+    /// What is wanted of the rows of all sources that are in one partition.
+    pub async fn read(
         &self,
         subject: Subject,
         bucket: i32,
         days: &RangeInclusive<Day>,
-        part: Part,
+        wanted: Wanted,
     ) -> Result<Vec<(Day, DayRow)>, RollupsError> {
-        let (_, read) = self.read_parts.iter().find(|(of, _)| *of == part).expect("there is one for each");
+        let (_, read) = self.reads.iter().find(|(of, _)| *of == wanted).expect("there is one for each");
+        let reads = Read::of(wanted);
         let key = (subject_number(subject), bucket, days.start().0, days.end().0);
         let rows = self.cql.rows(read, key).await?;
         let rows = rows.rows::<ColumnIterator>().map_err(unreadable)?;
         let rows = rows.map(|columns| {
             let mut columns = columns.map_err(unreadable)?;
-            Ok((Day(next(&mut columns)?), row(&mut columns, &[part])?))
+            Ok((Day(next(&mut columns)?), row(&mut columns, &reads)?))
         });
         rows.collect()
     }
 }
 
-/// The watermark and some parts: each by quarter-hour, or as the sum of the day where its quarter-hours have ended.
+/// The watermark and some parts.
 ///
 /// Where only visitors are left, there is no watermark any more. A sum without one was written under other settings, and is older than
 /// what has ended: it is left alone, as counting on from it would count twice what comes again.
-fn row(columns: &mut ColumnIterator, parts: &[Part]) -> Result<DayRow, RollupsError> {
+fn row(columns: &mut ColumnIterator, reads: &[Read]) -> Result<DayRow, RollupsError> {
     let watermark: Option<i64> = next(columns)?;
     let mut row = DayRow::at(watermark.unwrap_or_default().cast_unsigned());
-    for &part in parts {
-        let mut blob: Option<&[u8]> = next(columns)?;
-        if columns::has_daily(part) {
-            let daily: Option<&[u8]> = next(columns)?;
-            blob = blob.or(daily.filter(|_| watermark.is_some()));
+    let daily = |columns: &mut _| blob(columns).map(|daily| if watermark.is_some() { daily } else { &[] });
+    for read in reads {
+        match *read {
+            Read::Part(part) if !columns::has_daily(part) => row.decode(part, blob(columns)?)?,
+            Read::Part(part) => match (blob(columns)?, daily(columns)?) {
+                ([], daily) => row.decode(part, daily)?,
+                (detail, _) => row.decode(part, detail)?,
+            },
+            Read::Daily(part) => row.decode(part, daily(columns)?)?,
         }
-        row.decode(part, blob.unwrap_or_default())?;
     }
     Ok(row)
+}
+
+/// The blob in the next column; one that is not there is empty.
+fn blob<'frame>(columns: &mut ColumnIterator<'frame, '_>) -> Result<&'frame [u8], RollupsError> {
+    Ok(next::<Option<_>>(columns)?.unwrap_or_default())
 }
 
 /// The next column.

@@ -34,7 +34,7 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 use crate::{
     cql::{self, Cql, CqlError, CqlOptions, Migrated, Migration, Schema, SchemaError},
     query::Totals,
-    rollups::{Changes, Day, DayRow, Part, Rollups, RollupsError, Subject, TotalRow},
+    rollups::{Changes, Day, DayRow, Rollups, RollupsError, Subject, TotalRow, Wanted},
     stream::{Progress, Source},
 };
 
@@ -185,10 +185,10 @@ impl Rollups for CqlRollups {
         &self,
         subject: Subject,
         days: RangeInclusive<Day>,
-        part: Part,
+        wanted: Wanted,
     ) -> Result<Vec<(Day, DayRow)>, RollupsError> {
         let partitions = days::buckets(subject, &days);
-        let partitions = partitions.map(|bucket| self.questions.run(self.days.part(subject, bucket, &days, part)));
+        let partitions = partitions.map(|bucket| self.questions.run(self.days.read(subject, bucket, &days, wanted)));
         stream::iter(partitions).buffer_unordered(PARTITIONS_AT_ONCE).try_concat().await
     }
 

@@ -15,7 +15,7 @@ pub const KEPT_MAX: Duration = Duration::from_secs(20 * 365 * 86_400);
 /// times, and must not be set on these tables.
 ///
 /// Where detail ends before its day, the day's sums are written beside it each time: some 120 bytes, as many as the quarter-hours of a link that
-/// is clicked in one of them. Otherwise nothing is: a day's sums are its quarter-hours, added up when somebody asks.
+/// is clicked in one of them. Otherwise they are only where quarter-hours are many, for questions about whole days.
 ///
 /// A click of a day whose detail has ended is counted on the sum; one of a day whose row has ended begins a new row, which counts from there.
 ///

@@ -50,7 +50,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
     let uncached = || DefaultHeaders::new().add(("Cache-Control", "no-store"));
     let api = routes().into_iter().fold(web::scope(""), |scope, (path, method, route)| match path {
         OPEN_TO_ALL => scope.service(resource(path, method, route)),
-        _ => scope.service(resource(path, method, route).wrap(from_fn(auth::require))),
+        _ => {
+            let resource = resource(path, method, route).wrap(from_fn(traces::actix::request));
+            scope.service(resource.wrap(from_fn(auth::require)))
+        }
     });
     config.service(api.default_service(web::to(no_such_address)).wrap(uncached()).wrap(from_fn(measure::call)));
 }

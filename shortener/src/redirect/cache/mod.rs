@@ -28,6 +28,7 @@ use std::{
 use futures::FutureExt;
 use quick_cache::sync;
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle, time::timeout};
+use traces::Kind;
 
 use self::{
     flights::{Flight, Flights},
@@ -235,11 +236,14 @@ impl Cache {
             return std::future::ready(Err(ResolveError::Overloaded)).boxed().shared();
         };
         let superseded = Arc::new(AtomicBool::new(false));
+        // Of those who wait for one read, it shows in the trace of the first.
+        let span = traces::child(Kind::CLIENT, "look up the link");
         let task: JoinHandle<Loaded> = self.runtime.spawn({
             let (cache, key, superseded) = (Arc::clone(self), key.clone(), Arc::clone(&superseded));
             async move {
                 metrics::redirect_load();
                 let read = timeout(LOAD_TIMEOUT, cache.links.by_key(&Domain::default(), &key)).await;
+                drop(span);
                 let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("it took too long".into())));
                 let loaded = read.map(|link| link.as_ref().map(Target::of)).map_err(|error| Arc::new(error).into());
                 cache.land(&key, &loaded, &superseded, uptime_ms);

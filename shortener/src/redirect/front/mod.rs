@@ -4,6 +4,8 @@
 //! share and no change holds for long, and one copy into the click log. Only what is not cached waits, for the store
 //! alone.
 
+mod trace;
+
 use std::{
     borrow::Cow,
     cell::RefCell,
@@ -32,6 +34,7 @@ use super::{
     target::{Outcome, Target},
 };
 use crate::{
+    caching::KEPT_NOWHERE,
     clock,
     code::Code,
     key::{Key, Requested, is_reserved},
@@ -169,8 +172,7 @@ fn redirect(location: &[u8], status: RedirectStatus) -> Option<Response<BoxBody>
     };
     let mut response = Response::new(status);
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_bytes(location).ok()?);
-    // No cache on the way may answer in our place, not even for a permanent redirect: clicks are counted here.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, KEPT_NOWHERE);
     Some(response)
 }
 
@@ -205,6 +207,10 @@ where
     }
 
     fn call(&self, request: Request) -> Self::Future {
+        if traces::drawn() && !is_reserved(request.path()) {
+            let redirects = Rc::clone(&self.redirects);
+            return Either::Right(async move { Ok(redirects.traced(&request).await) }.boxed_local());
+        }
         let readable = matches!(*request.method(), Method::GET | Method::HEAD);
         if readable && let Some(response) = self.redirects.cached(&request) {
             return Either::Left(ready(Ok(self.redirects.last_words(response))));

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Harness, one_wins};
+use super::Harness;
 use crate::store::{ApiKey, ApiKeyDigest};
 
 fn key(name: &str, text: &str) -> ApiKey {
@@ -48,6 +48,6 @@ pub async fn only_one_key_is_the_first(harness: &mut impl Harness) {
             async move { store.put_first_api_key(&key(&format!("first-{number}"), &number.to_string())).await },
         )
     });
-    one_wins(tries, |is_first| is_first).await;
+    harness.answers().one_wins(tries, |is_first| is_first).await;
     assert!(!store.put_first_api_key(&key("late", "late")).await.unwrap());
 }

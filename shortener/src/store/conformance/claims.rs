@@ -2,7 +2,7 @@
 
 use token_service::{Block, IdSpace, Owner};
 
-use super::{Harness, ID_SPACE, generated, one_wins};
+use super::{Harness, ID_SPACE, generated};
 use crate::{
     key::Domain,
     store::{Claim, Creation, Pinned},
@@ -31,7 +31,7 @@ pub async fn of_many_who_claim_a_block_one_gets_it(harness: &mut impl Harness) {
         tokio::spawn(async move { store.claim(BLOCK, Owner::random()).await })
     });
     let is_granted = |claim| matches!(claim, Claim::Granted { .. });
-    one_wins(claims, is_granted).await;
+    harness.answers().one_wins(claims, is_granted).await;
     assert_eq!(store.claim(BLOCK, Owner::random()).await.unwrap(), Claim::Refused, "somebody has it");
 }
 

@@ -7,9 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use token_service::IdSpace;
-use tokio::task::JoinHandle;
 
-use super::{Pinned, Store, StoreError};
+use super::{Pinned, Store};
 use crate::{
     code::Codec,
     destination::{Destination, Home},
@@ -17,9 +16,12 @@ use crate::{
     link::{ExternalId, Link, LinkId, RedirectStatus},
 };
 
+mod answers;
 pub mod api_keys;
 pub mod claims;
 pub mod links;
+
+pub use answers::Answers;
 
 /// A store of its own for one case: empty at first.
 #[async_trait]
@@ -29,6 +31,11 @@ pub trait Harness: Send {
 
     /// Closes the store and opens it again, as a restart of its process would.
     async fn reopen(&mut self);
+
+    /// What its answers are worth where many want the same at once.
+    fn answers(&self) -> Answers {
+        Answers::Always
+    }
 }
 
 /// The id space whose codes the suite's links have.
@@ -45,28 +52,6 @@ pub async fn pinned<H: Harness>(harness: H) -> H {
 /// A store as it is at first.
 pub async fn empty<H: Harness>(harness: H) -> H {
     harness
-}
-
-/// Of all who try the same at once, one wins. A store that gives somebody no answer in time, as several nodes may where many want the same, has
-/// told nobody what became of that: then the winner may be among those.
-async fn one_wins<T>(tries: impl Iterator<Item = JoinHandle<Result<T, StoreError>>>, has_won: impl Fn(T) -> bool) {
-    let (mut winners, mut unanswered) = (0, 0);
-    for tried in tries.collect::<Vec<_>>() {
-        match answered(tried.await.expect("it does not panic")) {
-            Some(outcome) => winners += usize::from(has_won(outcome)),
-            None => unanswered += 1,
-        }
-    }
-    assert!(winners == 1 || winners == 0 && unanswered > 0, "{winners} won, {unanswered} were not answered");
-}
-
-/// What came of a try among others at the same, if somebody knows.
-fn answered<T>(outcome: Result<T, StoreError>) -> Option<T> {
-    match outcome {
-        Ok(outcome) => Some(outcome),
-        Err(StoreError::Unavailable(_)) => None,
-        Err(error) => panic!("{error}"),
-    }
 }
 
 /// Makes one test of each case of the suite: `store_conformance!(MyHarness::new().await)`; with `ignore = "why";` before it, they

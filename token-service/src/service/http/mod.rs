@@ -56,7 +56,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     paths.dedup();
     let api = paths.into_iter().fold(web::scope(""), |scope, path| match path {
         OPEN_TO_ALL => scope.service(resource(path)),
-        _ => scope.service(resource(path).wrap(from_fn(auth::require))),
+        _ => scope.service(resource(path).wrap(from_fn(traces::actix::request)).wrap(from_fn(auth::require))),
     });
     config.service(api.default_service(web::to(no_such_address)).wrap(uncached()).wrap(from_fn(measure::call)));
 }

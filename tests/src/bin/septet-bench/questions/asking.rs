@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::Range};
 
 use analytics::{
     query::{Answer, Bots, Dimension, Group, Links, Query},
-    rollups::DAY_MS,
+    rollups::{DAY_MS, Day},
     wire,
 };
 use anyhow::{Result, ensure};
@@ -25,15 +25,19 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Every kind, about so many whole days before `midnight_ms`.
+    /// Every kind, about so many days of a time zone before its `midnight_ms`; and the series by days of UTC as well.
     pub fn all(days: i64, midnight_ms: i64) -> Vec<Kind> {
         let first_ms = midnight_ms - days * DAY_MS;
-        let by_day = (0..days).map(|day| first_ms + day * DAY_MS..first_ms + (day + 1) * DAY_MS).collect();
+        let series = |first_ms: i64| {
+            Group::Series((0..days).map(|day| first_ms + day * DAY_MS..first_ms + (day + 1) * DAY_MS).collect())
+        };
+        let utc_ms = Day::of(first_ms + DAY_MS - 1).start_ms();
         let values = Dimension::ALL
             .into_iter()
             .filter(|dimension| *dimension != Dimension::Link)
             .map(|dimension| (format!("{dimension:?}").to_lowercase(), Group::Values { dimension, limit: VALUES }));
-        [("count".to_owned(), Group::Count), ("days".to_owned(), Group::Series(by_day))]
+        [("count", Group::Count), ("days", series(first_ms)), ("days, UTC", series(utc_ms))]
+            .map(|(name, group)| (name.to_owned(), group))
             .into_iter()
             .chain(values)
             .map(|(name, group)| Kind { name, group, span_ms: first_ms..midnight_ms })

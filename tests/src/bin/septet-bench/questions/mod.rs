@@ -38,6 +38,9 @@ use crate::{
     },
 };
 
+/// The days asked for are those of a time zone so far east of UTC: the first and the last of them lie in two of UTC's.
+const EAST_MS: i64 = 10 * 60 * 60 * 1_000;
+
 #[derive(Debug, Args)]
 pub struct Settings {
     /// Clicks that were counted
@@ -124,7 +127,7 @@ pub fn run(settings: &Settings, common: &Common) -> Result<()> {
     say("starting the engines");
     let commit_log = if settings.periodic { CommitLog::Periodic } else { CommitLog::Batch };
     let (node, kafka) = (Node::start(&runtime, commit_log, None)?, Kafka::start());
-    let midnight_ms = Day::of(Timestamp::now().as_millisecond()).start_ms();
+    let midnight_ms = Day::of(Timestamp::now().as_millisecond()).start_ms() - EAST_MS;
     let links = || Links::new(settings.links, Spread::Zipf);
     let span_ms = midnight_ms - settings.days * DAY_MS..midnight_ms;
     let filled = Filled::new(&kafka, settings.partitions, Clicks::new(settings.clicks, links(), vec![span_ms]))?;

@@ -47,7 +47,7 @@ fn introduction(figures: &Figures) -> String {
     format!(
         "{clicks} clicks within {days} days on {links} links by Zipf's law, through a topic of {partitions} partitions; the most clicked link \
          has {most_clicks}. One Cassandra node, `commitlog_sync: {commit_log}`, one copy of everything, not compacting any more. All processes \
-         share all cores. Each question is about those {days} days of one link, drawn by the same law, and values are at most 100. The days of \
+         share all cores. Each question is about those {days} days of one link, by the calendar of a time zone ten hours east of UTC, drawn by the same law, and values are at most 100. The days of \
          the most clicked link lie in {day_partitions} partitions, its totals, which tell where they begin, in one more; reads are \
          statements as Cassandra counts them, some of the same partition. {questions} questions in {rounds} rounds; latencies are of all of them, and \
          as many of each kind are in those of all. The service's are from its own histogram, which knows bounds. Costs \
