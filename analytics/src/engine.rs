@@ -232,6 +232,9 @@ fn with_visitors(are_told: bool) -> Wanted {
 /// The days before, among and after those that lie in `span` with all their quarter-hours: of the former and the latter, one at most.
 fn by_whole_days(days: &RangeInclusive<Day>, span: &Range<i64>) -> [RangeInclusive<Day>; 3] {
     let (first, last) = (*days.start(), *days.end());
+    if first > last {
+        return [NO_DAYS; 3];
+    }
     let begins_within = first.start_ms() < span.start;
     let ends_within = last.start_ms() + DAY_MS > span.end && !(first == last && begins_within);
     let whole = match (first.0.checked_add(begins_within.into()), last.0.checked_sub(ends_within.into())) {
@@ -284,4 +287,33 @@ fn in_order(spans: &[Range<i64>]) -> Result<Vec<Range<i64>>, QueryError> {
         widened(&(first.start..last.end))?;
     }
     Ok(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Often the first of a day.
+    fn quarter_hour() -> impl Strategy<Value = i64> {
+        prop_oneof![-400..400_i64, (-4..4_i64).prop_map(|day| day * 96)]
+    }
+
+    proptest! {
+        /// Seen to fail when a day was read that is not among those of a link without clicks, and when a day that ends with the span was not whole.
+        #[test]
+        fn days_are_read_whole_where_they_lie_within(start in quarter_hour(), slots in quarter_hour(), known in -5..8_i32) {
+            let span = start * SLOT_MS..(start + slots.abs()) * SLOT_MS;
+            let days = Day(known).max(Day::of(span.start))..=Day::of(span.end - 1);
+            let parts @ [before, whole, after] = &by_whole_days(&days, &span);
+            let read = parts.iter().flat_map(|days| days.start().0..=days.end().0);
+            prop_assert!(read.eq(days.start().0..=days.end().0), "each day once");
+            for day in days.start().0..=days.end().0 {
+                let lies_within = span.start <= Day(day).start_ms() && Day(day + 1).start_ms() <= span.end;
+                prop_assert_eq!(whole.contains(&Day(day)), lies_within);
+            }
+            prop_assert!([before, after].iter().all(|days| days.start().0 >= days.end().0), "one at most");
+        }
+    }
 }

@@ -44,6 +44,8 @@ pub struct Clicks {
     logs: Arc<ClickLogs>,
     salts: SaltUpkeep,
     stop: watch::Sender<bool>,
+    /// Whether they are sent on, not counted here.
+    forwards: bool,
     /// `None` once it has ended on its own.
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -80,7 +82,7 @@ impl Clicks {
             // An error says that the sender is gone, and with it whoever wanted the clicks.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let data_dir = data_dir.to_owned();
+        let (data_dir, forwards) = (data_dir.to_owned(), matches!(way, Way::Forward(_)));
         let task = async move {
             // Compiling the patterns takes a moment, which no start should wait for, and no click either.
             if let Err(error) = tokio::task::spawn_blocking(Enricher::warm_up).await {
@@ -98,7 +100,7 @@ impl Clicks {
             }
         };
         let task = runtime.spawn(task);
-        Ok(Clicks { logs, salts, stop, task: Some(task) })
+        Ok(Clicks { logs, salts, stop, forwards, task: Some(task) })
     }
 
     /// Where worker threads get their logs.
@@ -122,7 +124,7 @@ impl Clicks {
     }
 
     /// Takes what is left, once no worker appends any more, for as long as `patience` lasts, and closes the click log. What is
-    /// not counted or sent by then stays in it for the next start: nothing is lost.
+    /// not counted or sent by then stays in it for the next start: nothing is lost as long as the data directory is not.
     pub async fn drain(mut self, patience: Duration) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         if let Some(mut task) = self.task.take() {
@@ -131,7 +133,14 @@ impl Clicks {
                 Err(_) => {
                     task.abort();
                     let _ = task.await;
-                    tracing::info!("clicks are left in the click log for the next start");
+                    // Where clicks are sent on, there may be no next start on this directory, as of a pod that is gone.
+                    if self.forwards {
+                        tracing::warn!(
+                            "clicks that Kafka did not get are left in the data directory, for the next start there"
+                        );
+                    } else {
+                        tracing::info!("clicks are left in the click log for the next start");
+                    }
                 }
             }
         }

@@ -38,8 +38,12 @@ pub async fn probe(settings: &Settings, url: &Url) -> anyhow::Result<()> {
     let destination = format!("https://example.com/{}", Uuid::new_v4());
     let link = probe.make(&destination).await.context("no link can be made")?;
     let opened = probe.open(&link, &destination).await.context("a link that was made does not open");
-    let deleted = probe.delete(&link).await.context("a link that was made cannot be deleted");
-    opened.and(deleted)
+    let deleted =
+        probe.delete(&link).await.with_context(|| format!("the link {} that was made cannot be deleted", link.key));
+    match (opened, deleted) {
+        (Err(opened), Err(deleted)) => bail!("{opened:#}; and {deleted:#}"),
+        (opened, deleted) => opened.and(deleted),
+    }
 }
 
 struct Probe<'a> {
@@ -75,7 +79,10 @@ impl Probe<'_> {
     }
 
     fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
-        let url = self.url.join(path).with_context(|| format!("there is no {path} at {}", self.url))?;
+        let mut url = self.url.clone();
+        let Ok(mut segments) = url.path_segments_mut() else { bail!("{} is no URL of a server", self.url) };
+        segments.pop_if_empty().extend(path.split('/'));
+        drop(segments);
         Ok(self.client.request(method, url).timeout(TIMEOUT))
     }
 

@@ -78,7 +78,7 @@ pub enum Wanted {
     Part(Part),
     /// Clicks and visitors.
     ClicksAndVisitors,
-    /// Clicks per value of whole days: all of a day may be in its first quarter-hour ([`DayRow::daily`]).
+    /// Clicks per value of whole days: all of a day may be in its first quarter-hour ([`DayRow::encode_daily`]).
     WholeDays(Dimension),
 }
 
@@ -119,7 +119,7 @@ pub struct Changes {
 /// - Each row carries the watermark up to which it has counted. A write with a lower watermark than the stored row's changes nothing:
 ///   a late writer can only write what is there already, or lose.
 /// - A store may keep quarter-hours for less time than their day: then all clicks of that day are in its first one, for questions and for
-///   counting on ([`DayRow::daily`]).
+///   counting on ([`DayRow::encode_daily`]).
 /// - [`commit`](Rollups::commit) makes the progress durable only after every row: after a failure at any moment, any of
 ///   the rows may be new, the progress never is ahead of a row. What is durable survives a crash of the process and of the machine.
 #[async_trait]

@@ -154,19 +154,6 @@ impl DayRow {
         capped
     }
 
-    /// What is left of it once its quarter-hours have ended: the same, with all clicks in the first quarter-hour of the day. Counting may
-    /// go on from it: nothing but the quarter-hours of earlier clicks is missing.
-    pub fn daily(&self) -> DayRow {
-        DayRow {
-            watermark: self.watermark,
-            clicks: self.clicks.daily(),
-            visitors: self.visitors.clone(),
-            values: self.values.each_ref().map(Values::daily),
-            links: self.links.as_ref().map(|links| Box::new(links.daily())),
-            unwritten: self.unwritten,
-        }
-    }
-
     /// The blob of a part.
     pub fn encode(&self, part: Part) -> Vec<u8> {
         match part {
@@ -183,7 +170,8 @@ impl DayRow {
         }
     }
 
-    /// The blob of a part in the [sum of the day](DayRow::daily).
+    /// The blob of a part in the sum of the day, which is left of it once its quarter-hours have ended: the same, with all clicks in the first
+    /// quarter-hour of the day. Counting may go on from it: nothing but the quarter-hours of earlier clicks is missing.
     pub fn encode_daily(&self, part: Part) -> Vec<u8> {
         match part {
             Part::Clicks => of_clicks(&self.clicks.daily()),

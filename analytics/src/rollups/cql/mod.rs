@@ -1,7 +1,7 @@
 //! Rollups in ScyllaDB, or any Cassandra 5: the distributed implementation.
 //!
-//! **Who is late, loses.** Every row is written with the watermark up to which it has counted as its timestamp (`USING TIMESTAMP`), by plain
-//! writes of absolute values. What stands under a watermark follows from the clicks of the source up to it and from nothing else, so a
+//! **Who is late, loses.** Every row is written with the watermark up to which it has counted as its timestamp (`USING TIMESTAMP`; twice that in the
+//! table of days, where settings decide between two layouts), by plain writes of absolute values. What stands under a watermark follows from the clicks of the source up to it and from nothing else, so a
 //! write that comes late, of a consumer that has lost its partition, or once more, or after a minute in some node's queue, holds what is
 //! there already, or has a lower watermark and loses, column by column, on every replica. No clock takes part, and nothing
 //! is read in order to be written. How parts of one row go together: [`days::write`](days).

@@ -30,11 +30,11 @@ fn count(row: &mut DayRow, clicks: std::ops::Range<u64>) {
     }
 }
 
-/// What is there after it was written and read.
-fn again(row: &DayRow) -> DayRow {
+/// What is left of it once its quarter-hours have ended.
+fn ended(row: &DayRow) -> DayRow {
     let mut read = DayRow::at(row.watermark);
     for part in Part::ALL {
-        read.decode(part, &row.encode(part)).unwrap();
+        read.decode(part, &row.encode_daily(part)).unwrap();
     }
     read
 }
@@ -52,12 +52,12 @@ fn sums(row: &DayRow) -> Vec<(Text, u64, u64)> {
 fn a_day_has_as_many_clicks_as_its_quarter_hours() {
     let mut row = DayRow::default();
     count(&mut row, 0..20_000);
-    let daily = again(&row.daily());
+    let daily = ended(&row);
     assert_eq!(sums(&daily), sums(&row));
     assert_eq!((daily.watermark, &daily.visitors), (row.watermark, &row.visitors));
     let slots = Dimension::ALL.into_iter().flat_map(|dimension| daily.values(dimension)).map(|(_, slots)| slots);
     assert!(slots.chain([&daily.clicks]).all(|slots| slots.iter().map(|slot| slot.index).eq([0])), "at its beginning");
-    assert!(DayRow::default().daily().encode(Part::Clicks).is_empty(), "nothing is written of nothing");
+    assert!(DayRow::default().encode_daily(Part::Clicks).is_empty(), "nothing is written of nothing");
     let bytes = |row: &DayRow, part| row.encode(part).len();
     assert!(Part::ALL.into_iter().all(|part| bytes(&daily, part) <= bytes(&row, part)), "it is the smaller one");
 }
@@ -69,10 +69,10 @@ fn a_day_has_as_many_clicks_as_its_quarter_hours() {
 fn counting_goes_on_from_the_sum_of_the_day_as_from_its_quarter_hours() {
     let mut whole = DayRow::default();
     count(&mut whole, 0..12_000);
-    let mut late = again(&whole.daily());
+    let mut late = ended(&whole);
     count(&mut whole, 12_000..30_000);
     count(&mut late, 12_000..30_000);
-    assert_eq!(late.daily(), whole.daily());
+    assert_eq!(ended(&late), ended(&whole));
     let places = |row: &DayRow| row.clicks.iter().map(|slot| slot.index).collect::<Vec<_>>();
     assert_eq!(places(&late), places(&whole), "late clicks have their quarter-hours");
     assert_eq!(late.clicks.iter().next().unwrap().index, 0);

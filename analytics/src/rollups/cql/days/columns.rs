@@ -4,7 +4,7 @@ use crate::rollups::{Part, Wanted, stored::column};
 
 pub(super) const WATERMARK: &str = "watermark";
 
-/// Whether a part has a column for its [sum of the day](crate::rollups::DayRow::daily) as well: visitors are those of the day as they are.
+/// Whether a part has a column for its [sum of the day](crate::rollups::DayRow::encode_daily) as well: visitors are those of the day as they are.
 pub(super) fn has_daily(part: Part) -> bool {
     part != Part::Visitors
 }

@@ -1,11 +1,11 @@
 //! How a day's row is written.
 //!
-//! A write holds the parts that [are unwritten](DayRow::is_unwritten), and always the watermark, which is its timestamp as well; a
+//! A write holds the parts that [are unwritten](DayRow::is_unwritten), and always the watermark, of which its [timestamp](timestamp) is made; a
 //! replica has all of it or nothing. A part stays out if a quorum has had it since it changed last, or if it is empty, as it then was at every
 //! lower watermark too. So whoever reads a watermark from a quorum finds each part as it was at that watermark, whichever
 //! consumers wrote the two. Columns that stay out are unset: a written null would be a tombstone.
 //!
-//! A part that has quarter-hours is written twice, as it is and as the [sum of the day](DayRow::daily), the two always together: whole days are read
+//! A part that has quarter-hours is written twice, as it is and as the [sum of the day](DayRow::encode_daily), the two always together: whole days are read
 //! by their sums. Where its quarter-hours are few, they stand in the place of the sum, and an empty blob in theirs, unless they end before.
 //!
 //! What ends at another time takes a statement of its own; all of them are one write, of one row. The watermark ends with the sums: it tells
@@ -145,13 +145,14 @@ impl Writer {
             return Ok(());
         }
         let watermark = number(row.watermark)?;
+        let timestamp = number(timestamp(row.watermark, self.detail_ends))?;
         let blobs = Part::ALL.map(|part| Blobs::of(row, part, self.detail_ends));
         let (bucket, subject) = (bucket(subject, day), subject_number(subject));
         let key = Key { subject, bucket, day: day.0, source: &source.0 };
         let columns =
             |group: &Group| group.columns.iter().map(|column| column.value(&watermark, &blobs)).collect::<Vec<_>>();
         let values: Vec<_> =
-            self.groups.iter().map(|group| values(&watermark, &group.ttl_s, columns(group), &key)).collect();
+            self.groups.iter().map(|group| values(&timestamp, &group.ttl_s, columns(group), &key)).collect();
         match &self.how {
             How::Alone(statement) => self.cql.write(statement, values.concat()).await?,
             How::Together(batch) => self.cql.write_all(batch, values.as_slice()).await?,
@@ -208,6 +209,12 @@ impl Blobs {
         let bytes = |blob: &Blob| if let Set(blob) = blob { blob.len() as u64 } else { 0 };
         bytes(&self.detail) + bytes(&self.daily)
     }
+}
+
+/// Of two writes of one watermark, those of a consumer whose settings end quarter-hours before their day come after the others: the two may lay out
+/// the same clicks in different columns, and a row of some of these and some of those would lack what neither lacks.
+fn timestamp(watermark: u64, detail_ends: bool) -> u64 {
+    watermark.saturating_mul(2).saturating_add(detail_ends.into())
 }
 
 /// What is written, by when it ends.
