@@ -30,6 +30,9 @@ pub fn run_name() -> String {
     variable(NAMESPACE_VARIABLE)
 }
 
+/// Takes no pod that could do more than the strictest of the Pod Security Standards allows.
+const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
+
 /// Makes a namespace of this run, and tells its name.
 ///
 /// # Panics
@@ -37,7 +40,7 @@ pub fn run_name() -> String {
 pub fn make_namespace(name: &str) -> String {
     let namespace = format!("{}-{name}", run_name());
     kubectl(&["create", "namespace", &namespace]);
-    kubectl(&["label", "namespace", &namespace, &format!("{LABEL}={}", run_name())]);
+    kubectl(&["label", "namespace", &namespace, &format!("{LABEL}={}", run_name()), RESTRICTED]);
     namespace
 }
 

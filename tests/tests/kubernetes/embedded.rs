@@ -1,14 +1,9 @@
 //! Everything in one pod, on one volume.
 
 use septet_tests::wait;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{
-    SETTLED_WITHIN,
-    cluster::{LABEL, apply, objects, on_node, run_name},
-    release::Release,
-    say, timed,
-};
+use crate::{SETTLED_WITHIN, release::Release, say, timed, volumes::Volumes};
 
 /// Clicks before and after the pod is replaced.
 const CLICKS: u64 = 5;
@@ -18,10 +13,10 @@ const CLICKS: u64 = 5;
 /// Seen to fail when the claim was an emptyDir.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_and_its_clicks_outlive_the_pod() {
-    let volume = Volume::make();
+    let volumes = Volumes::make("embedded", 1);
     let values = json!({
         "mode": "embedded",
-        "shortener": {"data": {"size": "256Mi", "storageClassName": volume.class()}},
+        "shortener": {"data": {"size": "256Mi", "storageClassName": volumes.class()}},
     });
     let release = timed("helm install, embedded", async { Release::install("embedded", &values) }).await;
     let client = release.client();
@@ -44,50 +39,4 @@ async fn a_link_and_its_clicks_outlive_the_pod() {
     assert_eq!(counted().await, 2 * CLICKS);
     assert_eq!(client.by_id(&link.id).await.link().url, "https://example.com/embedded");
     assert!(release.test().contains("deleted it"));
-}
-
-/// Where the claim finds room: in the cluster's default class or, where there is none, on a volume that is made for it.
-struct Volume {
-    made: Option<String>,
-}
-
-impl Volume {
-    fn make() -> Self {
-        let classes = objects(&["storageclasses"]);
-        let is_default =
-            |class: &Value| class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true";
-        if classes["items"].as_array().expect("a list").iter().any(is_default) {
-            return Self { made: None };
-        }
-        let name = format!("{}-embedded", run_name());
-        let path = format!("/tmp/{name}");
-        // Kubernetes gives such a folder to nobody.
-        on_node(r#"mkdir "$1" && chmod 777 "$1""#, &[&path]).expect("a folder on the node");
-        apply(&json!({
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name, "labels": {LABEL: run_name()}},
-            "spec": {
-                "storageClassName": name,
-                "capacity": {"storage": "1Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "hostPath": {"path": path},
-            },
-        }));
-        Self { made: Some(name) }
-    }
-
-    /// `null` is the default.
-    fn class(&self) -> Option<&str> {
-        self.made.as_deref()
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        if let Some(name) = &self.made {
-            // The volume itself goes with the run.
-            on_node(r#"rm -rf "/tmp/$1""#, &[name]).ok();
-        }
-    }
 }

@@ -138,6 +138,11 @@ impl Load {
         self.begun.elapsed()
     }
 
+    /// Clicks that were answered so far.
+    pub fn clicks_answered(&self) -> u64 {
+        self.ledger.lock().clicks().0
+    }
+
     /// # Panics
     /// When a request failed so far.
     #[track_caller]

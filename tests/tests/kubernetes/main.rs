@@ -9,6 +9,7 @@ mod counted;
 mod load;
 mod pods;
 mod release;
+mod volumes;
 mod world;
 
 mod embedded;
@@ -16,6 +17,7 @@ mod install;
 mod outage;
 mod planned;
 mod scaling;
+mod stateful;
 mod unplanned;
 
 use std::{

@@ -72,6 +72,11 @@ impl Pod {
         kubectl(&["delete", "pod", "-n", &self.namespace, &self.name]);
     }
 
+    /// Deletes it without its leave, as people do who cannot wait, and who should.
+    pub fn delete_by_force(&self) {
+        kubectl(&["delete", "pod", "-n", &self.namespace, &self.name, "--force", "--grace-period=0"]);
+    }
+
     /// `kill -9` of its process.
     pub fn kill_process(&self) {
         on_node(KILL, &[&self.uid.replace('-', "[-_]")]).expect("pods run where SEPTET_TEST_NODE_RUN leads to");
