@@ -24,6 +24,13 @@
 {{- if and (not .analytics.enabled) (not (or .secrets.analyticsSecret.existingSecret .secrets.analyticsSecret.value)) -}}
 {{- fail "secrets.analyticsSecret is missing: the analytics services that analytics.url names know who asks by it" -}}
 {{- end -}}
+{{- if not .rollups.url -}}
+{{- range $name, $isSet := dict "rollups.datacenter" .rollups.datacenter "rollups.tlsCa" (or .rollups.tlsCa.configMap .rollups.tlsCa.secret) "secrets.rollupsPassword" (or .secrets.rollupsPassword.existingSecret .secrets.rollupsPassword.value) -}}
+{{- if $isSet -}}
+{{- fail (printf "%s is without effect, as rollups.url is missing: without it, clicks are counted where links are, with all that links is told" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (int .shortener.autoscaling.minReplicas) (int .shortener.autoscaling.maxReplicas) -}}
 {{- fail "shortener.autoscaling.minReplicas is above maxReplicas" -}}
 {{- end -}}

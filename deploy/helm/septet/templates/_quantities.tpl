@@ -34,7 +34,7 @@
 {{- eq .Values.mode "embedded" | ternary "0" (include "septet.stopPartMs" .) -}}
 {{- end -}}
 
-{{/* An eighth of the grace period, in milliseconds: one is waited, each of six steps gets one, one is spare. */}}
+{{/* A ninth of the grace period, in milliseconds: one is waited, each of a shortener's seven steps of stopping gets one, one is spare. */}}
 {{- define "septet.stopPartMs" -}}
-{{- div (mul (int64 .Values.termination.gracePeriodSeconds) 1000) 8 -}}
+{{- div (mul (int64 .Values.termination.gracePeriodSeconds) 1000) 9 -}}
 {{- end -}}
