@@ -104,7 +104,7 @@ fn common() -> Value {
             "data": {"size": "256Mi"},
             "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}},
         },
-        "termination": {"gracePeriodSeconds": 24},
+        "termination": {"gracePeriodSeconds": 27},
     })
 }
 
