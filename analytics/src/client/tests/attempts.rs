@@ -202,7 +202,7 @@ async fn a_hanging_service_costs_a_question_its_limit_at_most() {
     assert_counted(&recorded, &["septet_analytics_client_attempts_total{outcome=\"timed_out\"} 1"]);
 }
 
-/// Seen to fail when spans were begun inside of what the deadline cuts off, and when the attempt that came too late had failed.
+/// Seen to fail when what the deadline cut off had not failed.
 #[tokio::test]
 async fn attempts_that_failed_show_as_such_in_traces() {
     let (recorded, _guard) = recorded();

@@ -88,7 +88,7 @@ struct Seen {
     body: String,
 }
 
-/// Asks twice, of a new front: what is not cached, and what is.
+/// Asks twice of a new front: before somebody got the link, and so before it is cached, and after.
 async fn asked_twice(is_traced: bool, is_stopping: bool, method: Method, path: &str, expired: Expired) -> [Seen; 2] {
     let (store, redirects) = redirects(60_000);
     *store.expired.lock() = expired;
@@ -96,7 +96,7 @@ async fn asked_twice(is_traced: bool, is_stopping: bool, method: Method, path: &
         redirects.readiness.stop();
     }
     let redirects = Rc::new(redirects);
-    let ask = async || {
+    let ask = async |method: &Method| {
         let request = TestRequest::with_uri(path).method(method.clone()).finish();
         let answered = if is_traced {
             redirects.traced(&request).await
@@ -109,12 +109,14 @@ async fn asked_twice(is_traced: bool, is_stopping: bool, method: Method, path: &
         let closes = answered.head().connection_type() == ConnectionType::Close;
         Seen { status: answered.status().as_u16(), headers, closes, body: text(answered) }
     };
-    [ask().await, ask().await]
+    let before = ask(&method).await;
+    ask(&Method::GET).await;
+    [before, ask(&method).await]
 }
 
 type Expired = Option<Option<&'static str>>;
 
-/// Seen to fail when other methods were redirected, and when the last words were left out, in either way alone.
+/// Seen to fail when other methods were redirected, from the store or from the cache, and when the last words were left out, in either way alone.
 #[tokio::test]
 async fn what_is_traced_is_answered_as_the_rest_is() {
     let (never, leads_elsewhere, leads_nowhere) = (None, Some(Some("https://example.com/expired")), Some(None));

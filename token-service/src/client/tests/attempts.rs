@@ -85,7 +85,7 @@ async fn no_redirect_is_followed() {
     assert_eq!(elsewhere.requests().len(), 0);
 }
 
-/// Seen to fail when the span was begun inside of what the limit cuts off.
+/// Seen to fail when what the limit cut off had not failed.
 #[tokio::test]
 async fn attempts_that_failed_show_as_such_in_traces() {
     for (name, reply) in [("hangs", Reply::Hang), ("is cut off", Reply::CutOff), ("500", Reply::text(500, "oops"))] {
