@@ -185,7 +185,7 @@ async fn a_call_goes_on_in_the_token_service() {
     tokens.stop();
 }
 
-/// Seen to fail when the spans were begun inside of what deadlines cut off.
+/// Seen to fail when a call that its deadline cut off had not failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_service_that_is_silent_shows_as_failed() {
     let collector = Collector::start();
