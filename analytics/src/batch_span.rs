@@ -6,8 +6,12 @@ use traces::{Kind, Span, Traceparent};
 
 use crate::stream::Sequenced;
 
-/// Begins one, which says how many clicks there are, and how long ago the first of them was made: what lies between its redirect and this span.
+/// Begins one, if there are clicks, which says how many clicks there are, and how long ago the first of them was made: what lies between its redirect and this span.
 pub fn begin(parent: Option<&Traceparent>, kind: Kind, name: &'static str, clicks: &[Sequenced]) -> Span {
+    // What only tells that click logs have ended is nobody's trace.
+    if clicks.is_empty() {
+        return Span::default();
+    }
     let span = Span::of(parent, kind, name);
     if span.is_traced() {
         span.set("messaging.batch.message_count", i64::try_from(clicks.len()).unwrap_or(i64::MAX));

@@ -77,7 +77,8 @@ const DRAIN_WAIT: Duration = Duration::from_millis(10);
 /// What a click adds to the rows it changes, in bytes, for the estimate of what waits to be written.
 const CLICK_BYTES: usize = 512;
 
-/// Batches of one commit whose spans reach to it; those of more end when they are folded.
+/// Batches of one commit whose spans reach to it, over all sources; those of more end when they are folded. There is no metric of it: it costs
+/// no click and drops no span, only the commit does not show in so many traces.
 const TRACED_MAX: usize = 256;
 
 /// Folds what a stream delivers into a store.
@@ -93,8 +94,6 @@ pub struct Consumer {
     uncommitted_since: Option<Instant>,
     uncommitted_clicks: usize,
     uncommitted_bytes: usize,
-    /// Batches that are traced and not committed.
-    traced: Vec<Span>,
 }
 
 /// Why counting ended, as no trying again would help: a sentence for the one who operates it. Nothing is lost by it, as what was
@@ -121,6 +120,8 @@ struct Counting {
     unreleased: bool,
     /// The earliest click since the last commit, in Unix milliseconds.
     oldest_ms: Option<i64>,
+    /// Batches that are traced and not committed: they end with the commit, or when the source is another's.
+    traced: Vec<Span>,
     /// Logs that were heard of since the source was opened, or some were forgotten.
     heard: HashSet<LogId>,
     hears_since: Instant,
@@ -135,6 +136,7 @@ impl Counting {
             changed: false,
             unreleased: false,
             oldest_ms: None,
+            traced: Vec::new(),
             heard: HashSet::new(),
             hears_since: Instant::now(),
         }
@@ -235,7 +237,6 @@ impl Consumer {
             uncommitted_since: None,
             uncommitted_clicks: 0,
             uncommitted_bytes: 0,
-            traced: Vec::new(),
         }
     }
 
@@ -285,15 +286,15 @@ impl Consumer {
 
     /// Folds a batch into rows in memory.
     async fn count(&mut self, batch: Batch) -> Result<(), RollupsError> {
+        if !self.sources.contains_key(&batch.source) {
+            return Ok(());
+        }
         let span = batch_span::begin(batch.sent_in.as_ref(), Kind::CONSUMER, "count clicks", &batch.clicks);
         let loading = span.child(Kind::INTERNAL, "load rows");
-        self.load(&batch).await?;
-        drop(loading);
-        let _folding = span.child(Kind::INTERNAL, "fold");
-        if span.is_traced() && self.traced.len() < TRACED_MAX {
-            self.traced.push(span);
-        }
+        loading.outcome(self.load(&batch).await)?;
+        let reaches_to_commit = span.is_traced() && self.traced() < TRACED_MAX;
         let Some(counting) = self.sources.get_mut(&batch.source) else { return Ok(()) };
+        let folding = span.child(Kind::INTERNAL, "fold");
         let (mut counted, mut replayed, mut duplicate, mut values_capped) = (0, 0, 0, 0);
         for sequenced in &batch.clicks {
             match fold(&mut counting.progress, &mut counting.rows, sequenced) {
@@ -317,6 +318,10 @@ impl Consumer {
         counting.forget_logs(&batch.source, self.options.logs_max, last);
         counting.progress.watermark = counting.progress.watermark.max(batch.through);
         counting.changed = true;
+        drop(folding);
+        if reaches_to_commit {
+            counting.traced.push(span);
+        }
         self.uncommitted_since.get_or_insert_with(Instant::now);
         self.uncommitted_clicks += batch.clicks.len();
         self.uncommitted_bytes += batch.clicks.len() * CLICK_BYTES;
@@ -326,6 +331,11 @@ impl Consumer {
         counter!("septet_clicks_skipped_total", "reason" => "duplicate").increment(duplicate);
         counter!("septet_rollup_values_capped_total").increment(values_capped);
         Ok(())
+    }
+
+    /// How many batches are traced and not committed.
+    fn traced(&self) -> usize {
+        self.sources.values().map(|counting| counting.traced.len()).sum()
     }
 
     /// Brings the rows that the batch touches into memory: from the cache, or else from the store.
@@ -364,15 +374,20 @@ impl Consumer {
 
     /// Writes what changed, of all sources at once, however often it takes.
     async fn commit(&mut self) -> Result<(), RollupsError> {
-        let traced = std::mem::take(&mut self.traced);
-        let _commits: Vec<_> = traced.iter().map(|batch| batch.child(Kind::INTERNAL, "commit")).collect();
+        let traced: Vec<_> = self.sources.values_mut().flat_map(|counting| counting.traced.drain(..)).collect();
+        let committing: Vec<_> = traced.iter().map(|batch| batch.child(Kind::INTERNAL, "commit")).collect();
         let store = &*self.store;
         let changed = self.sources.iter_mut().filter(|(_, counting)| counting.changed);
         let commits = changed.map(async |(source, counting)| {
             let changes = counting.commit(store, source).await?;
             Ok::<_, RollupsError>((counting.number, changes))
         });
-        for (number, written) in try_join_all(commits).await? {
+        let written = try_join_all(commits).await;
+        if written.is_err() {
+            committing.iter().chain(&traced).for_each(Span::failed);
+        }
+        drop((committing, traced));
+        for (number, written) in written? {
             self.cache.put(number, written);
         }
         self.uncommitted_since = None;

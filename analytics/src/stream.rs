@@ -43,7 +43,7 @@ pub struct Batch {
     pub through: u64,
     /// Logs from which nothing will ever come again: their entries in [`Progress::logs`] can go, with the next commit.
     pub gone: Vec<LogId>,
-    /// What one of the clicks was sent in, if that is traced.
+    /// What the first of the clicks was sent in that was sent in something traced.
     pub sent_in: Option<Traceparent>,
 }
 

@@ -124,8 +124,7 @@ impl Shortener {
 
     async fn do_create(&self, new: NewLink, idempotency: Option<Idempotency>) -> Result<Link, LinkError> {
         let taking = traces::child(Kind::INTERNAL, "take a code");
-        let ready = self.allocator.take_or_wait(CODE_WAIT).await?;
-        drop(taking);
+        let ready = taking.outcome(self.allocator.take_or_wait(CODE_WAIT).await)?;
         let now_ms = clock::now_ms();
         let link = Link {
             id: LinkId(ready.id),
@@ -145,8 +144,7 @@ impl Shortener {
         };
         let writing = traces::child(Kind::CLIENT, "write the link");
         let created = self.store.create(Creation { link: link.clone(), idempotency }).await;
-        drop(writing);
-        match created? {
+        match writing.outcome(created)? {
             Created::Created => {
                 // Somebody may have asked for it before it was there.
                 self.changes.made(&link.key);

@@ -10,8 +10,8 @@ use actix_web::{
 
 use crate::{Kind, Span, Traceparent, span};
 
-/// What matches no route.
-const NO_ROUTE: &str = "none";
+/// What stands for methods that nobody knows.
+const OTHER: &str = "_OTHER";
 
 /// Lets a request through, in a span by the route that matched. It follows the request's `traceparent`: to be put behind what lets in only those who may
 /// decide about that.
@@ -35,12 +35,24 @@ pub async fn request(
 fn begin(request: &ServiceRequest) -> Span {
     let parent = request.headers().get(Traceparent::HEADER).and_then(|value| value.to_str().ok());
     let parent = parent.and_then(Traceparent::parse);
-    let (method, route) = (method(request.method()), request.match_pattern());
-    let route = route.unwrap_or_else(|| NO_ROUTE.to_owned());
-    let span = Span::of(parent.as_ref(), Kind::SERVER, format!("{method} {route}"));
-    span.set("http.request.method", method);
-    span.set("http.route", route);
+    let span = Span::of(parent.as_ref(), Kind::SERVER, verb(request.method()));
+    if span.is_traced() {
+        span.set("http.request.method", method(request.method()));
+        // What matches no route has none.
+        if let Some(route) = request.match_pattern() {
+            span.rename(format!("{} {route}", verb(request.method())));
+            span.set("http.route", route);
+        }
+    }
     span
+}
+
+/// The method as a span is called by it.
+pub fn verb(of: &Method) -> &'static str {
+    match method(of) {
+        OTHER => "HTTP",
+        known => known,
+    }
 }
 
 /// The method as it may be told: callers may make methods up.
@@ -53,6 +65,6 @@ pub fn method(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        _ => "_OTHER",
+        _ => OTHER,
     }
 }

@@ -35,6 +35,11 @@ impl Traceparent {
         self.0.is_sampled()
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn trace_id(&self) -> opentelemetry::TraceId {
+        self.0.trace_id()
+    }
+
     pub(crate) fn into_context(self) -> Context {
         Context::new().with_remote_span_context(self.0)
     }

@@ -11,9 +11,9 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, timeout_at},
 };
-use traces::{Kind, Traceparent};
+use traces::{Kind, Span, Traceparent};
 
 use super::{
     ClientError, ClientOptions, ServiceUrl, answer,
@@ -76,7 +76,7 @@ impl Caller {
         let body = serde_json::to_vec(question).expect("questions have string keys and whole numbers");
         let mut asked = Asked { first: self.urls.first(), attempts: 1, deadline: Instant::now() + self.call_timeout };
         let mut under_way = FuturesUnordered::new();
-        under_way.push(self.attempt(asked.first, Duration::ZERO, path, &body));
+        under_way.push(self.attempt(asked.first, Duration::ZERO, asked.deadline, path, &body));
         let hedge = sleep(self.hedge_after);
         tokio::pin!(hedge);
         let mut may_hedge = true;
@@ -97,11 +97,10 @@ impl Caller {
                         // Slowness counts as failing: where all are slow, nobody is asked twice.
                         self.budget.failed();
                         metrics::hedged();
-                        under_way.push(self.attempt(url, pause, path, &body));
+                        under_way.push(self.attempt(url, pause, asked.deadline, path, &body));
                     }
                     continue;
                 }
-                () = sleep_until(asked.deadline) => return Err(self.late(asked.first, under_way.len())),
             };
             let (fault, retry_after) = match failure {
                 Failure::Passing(fault, retry_after) => (fault, retry_after),
@@ -114,24 +113,16 @@ impl Caller {
             match self.again(&mut asked, retry_after) {
                 Ok((url, pause)) => {
                     metrics::retried();
-                    under_way.push(self.attempt(url, pause, path, &body));
+                    under_way.push(self.attempt(url, pause, asked.deadline, path, &body));
                 }
                 Err(reason) if under_way.is_empty() => {
                     metrics::given_up(reason);
                     return Err(fault.at(self.urls.get(url)));
                 }
-                // Another one may still answer.
+                // Another one may still answer, until the deadline, which is that of all of them.
                 Err(_) => {}
             }
         }
-    }
-
-    /// There is no more time; so many attempts are under way.
-    fn late(&self, url: usize, under_way: usize) -> QueryError {
-        let late = Fault::TimedOut(self.call_timeout);
-        (0..under_way).for_each(|_| self.failed(url, &late));
-        metrics::given_up(GivenUp::Time);
-        late.at(self.urls.get(url))
     }
 
     fn answered(&self, outcome: Outcome) {
@@ -149,6 +140,10 @@ impl Caller {
     /// Where to ask once more, and how long to wait before, if that is to be. Who has not been asked yet is asked at once; who has gets
     /// the time it asks for, and "full jitter" (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
     fn again(&self, asked: &mut Asked, retry_after: Duration) -> Result<(usize, Duration), GivenUp> {
+        let time_left = asked.deadline.saturating_duration_since(Instant::now());
+        if time_left.is_zero() {
+            return Err(GivenUp::Time);
+        }
         if asked.attempts == ATTEMPTS_MAX {
             return Err(GivenUp::Attempts);
         }
@@ -158,7 +153,7 @@ impl Caller {
         let jitter = || PAUSE_MAX.mul_f64(rand::rng().random_range(0.0..=1.0));
         let is_new = asked.attempts < self.urls.len();
         let pause = if is_new { Duration::ZERO } else { retry_after.saturating_add(jitter()) };
-        if pause >= asked.deadline.saturating_duration_since(Instant::now()) {
+        if pause >= time_left {
             return Err(GivenUp::Time);
         }
         let url = self.urls.behind(asked.first, asked.attempts);
@@ -166,26 +161,35 @@ impl Caller {
         Ok((url, pause))
     }
 
-    async fn attempt(&self, url: usize, pause: Duration, path: &str, body: &[u8]) -> (usize, Result<Answer, Failure>) {
+    /// Asks once, after a pause. If another attempt is answered first, this is dropped, and its span has not failed.
+    async fn attempt(
+        &self,
+        url: usize,
+        pause: Duration,
+        deadline: Instant,
+        path: &str,
+        body: &[u8],
+    ) -> (usize, Result<Answer, Failure>) {
         sleep(pause).await;
-        let answer = self.exchange(self.urls.get(url), path, body).await;
+        // Outside of what the deadline cuts off.
+        let span = traces::child(Kind::CLIENT, "ask the analytics service");
+        let answer = timeout_at(deadline, self.exchange(self.urls.get(url), path, body, &span)).await;
+        let answer = span.outcome(answer.unwrap_or(Err(Fault::TimedOut(self.call_timeout))));
         (url, answer.map_err(|fault| Failure::Passing(fault, Duration::ZERO)))
     }
 
-    async fn exchange(&self, url: &ServiceUrl, path: &str, body: &[u8]) -> Result<Answer, Fault> {
+    async fn exchange(&self, url: &ServiceUrl, path: &str, body: &[u8], span: &Span) -> Result<Answer, Fault> {
         let _connection = self.connections.acquire().await.expect("the semaphore is never closed");
         let _under_way = metrics::UnderWay::begins();
         let mut request = self.http.post(url.join(path)).header(CONTENT_TYPE, "application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let span = traces::child(Kind::CLIENT, "ask the analytics service");
         if let Some(traceparent) = span.traceparent() {
             request = request.header(Traceparent::HEADER, traceparent);
         }
-        let answer = request.body(body.to_vec()).send().await;
-        let answer = answer.inspect_err(|_| span.failed()).map_err(Fault::of_transport)?;
-        span.answered(answer.status().as_u16());
+        let answer = request.body(body.to_vec()).send().await.map_err(Fault::of_transport)?;
+        span.got(answer.status().as_u16());
         answer::read(answer).await
     }
 }

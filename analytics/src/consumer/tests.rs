@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use traces::testing::Trace;
 
 use super::*;
 use crate::{
@@ -351,6 +352,57 @@ async fn a_log_that_is_gone_leaves_the_progress() {
     store.next_commit().await;
     assert_eq!(*store.progress.lock(), Progress { watermark: 3, logs: BTreeMap::new() });
     running.abort();
+}
+
+fn traced(trace: &Trace, batch: Batch) -> Batch {
+    Batch { sent_in: Some(trace.parent().clone()), ..batch }
+}
+
+/// Seen to fail when a batch without clicks was traced, when one of a source that is not open was, and when one whose source was closed had a commit.
+#[tokio::test(start_paused = true)]
+async fn traced_is_what_is_counted_up_to_its_own_commit() {
+    let (trace, store) = (Trace::begin(), Arc::new(Store::default()));
+    let (_send, mut stream, _) = fed();
+    let mut consumer = Consumer::new(store, ConsumerOptions::default());
+    let (lost, unknown) = (Source("lost".to_owned()), Source("unknown".to_owned()));
+    let gone = Batch { clicks: Vec::new(), gone: vec![LogId(9)], ..batch(3..=3, 1) };
+    for delivery in [
+        Delivery::Opened(source()),
+        Delivery::Opened(lost.clone()),
+        Delivery::Clicks(traced(&trace, batch(1..=3, 1))),
+        Delivery::Clicks(traced(&trace, Batch { source: lost.clone(), ..batch(1..=3, 1) })),
+        Delivery::Clicks(traced(&trace, Batch { source: unknown, ..batch(1..=3, 1) })),
+        Delivery::Clicks(traced(&trace, gone)),
+        Delivery::Closed(lost),
+    ] {
+        consumer.take(delivery, &mut stream).await.unwrap();
+    }
+    let names = || trace.ended().into_iter().map(|span| span.name).collect::<Vec<_>>();
+    let before = ["load rows", "fold", "load rows", "fold", "count clicks"];
+    assert_eq!(names(), before);
+    consumer.commit().await.unwrap();
+    assert_eq!(names(), [&before[..], &["commit", "count clicks"]].concat());
+    assert!(trace.ended().iter().all(|span| !span.failed));
+}
+
+/// Seen to fail without the limit, and when each source had one of its own.
+#[tokio::test(start_paused = true)]
+async fn of_so_many_batches_the_commit_is_traced_and_of_no_more() {
+    let (trace, store) = (Trace::begin(), Arc::new(Store::default()));
+    let (_send, mut stream, _) = fed();
+    let mut consumer = Consumer::new(store, ConsumerOptions::default());
+    let sources = ["one", "two"].map(|name| Source(name.to_owned()));
+    for source in &sources {
+        consumer.take(Delivery::Opened(source.clone()), &mut stream).await.unwrap();
+    }
+    for (at, source) in (1..).zip(sources.iter().cycle()).take(TRACED_MAX + 4) {
+        consumer.count(traced(&trace, Batch { source: source.clone(), ..batch(at..=at, 1) })).await.unwrap();
+    }
+    assert_eq!(trace.failures("count clicks").len(), 4);
+    consumer.commit().await.unwrap();
+    assert_eq!(trace.failures("commit"), vec![false; TRACED_MAX]);
+    assert_eq!(trace.failures("count clicks").len(), TRACED_MAX + 4);
+    assert_eq!(consumer.traced(), 0);
 }
 
 /// One click of each of these logs.

@@ -98,13 +98,60 @@ impl Admission {
         // Dropped with its caller, the task is aborted.
         let mut task = JoinSet::new();
         let until_done = async move {
-            let _until_done = (permit, under_way, span);
+            let _until_done = (permit, under_way);
             question.await
         };
         task.spawn_on(until_done, &self.runtime);
-        match timeout(QUERY_TIMEOUT, task.join_next()).await {
-            Ok(ended) => Ok(ended.expect("there is one task").map_err(GivenUp::Ended)??),
+        let answered = match timeout(QUERY_TIMEOUT, task.join_next()).await {
+            Ok(ended) => match ended.expect("there is one task") {
+                Ok(answered) => answered.map_err(Refused::from),
+                Err(ended) => Err(GivenUp::Ended(ended).into()),
+            },
             Err(_) => Err(GivenUp::Late.into()),
+        };
+        // A refusal is an answer.
+        if matches!(answered, Err(Refused::Unavailable(_))) {
+            span.failed();
         }
+        answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use traces::testing::Trace;
+
+    use super::*;
+    use crate::query::{Answer, Links, Query, Totals};
+
+    /// Its store never answers.
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl Queries for Silent {
+        async fn answer(&self, _: &Query) -> Result<Answer, QueryError> {
+            std::future::pending().await
+        }
+
+        async fn totals(&self, _: &[u64]) -> Result<Vec<Totals>, QueryError> {
+            Err(QueryError::Invalid("told to be wrong".to_owned()))
+        }
+
+        async fn first_click_ms(&self, _: &Links) -> Result<Option<i64>, QueryError> {
+            std::future::pending().await
+        }
+    }
+
+    /// Seen to fail when the question's own task had its span, and when a question that is wrong had failed.
+    #[tokio::test(start_paused = true)]
+    async fn a_question_without_an_answer_shows_as_failed_in_traces() {
+        let (admission, trace) = (Admission::new(Handle::current()), Trace::begin());
+        admission.open(Arc::new(Silent));
+        let span = trace.span();
+        let wrong = admission.ask(|engine| async move { engine.totals(&[1]).await });
+        assert!(matches!(span.around(wrong).await, Err(Refused::Invalid(_))));
+        let late = admission.ask(|engine| async move { engine.first_click_ms(&Links::All).await });
+        assert!(matches!(span.around(late).await, Err(Refused::Unavailable(_))));
+        assert_eq!(trace.failures("read the rollups"), [false, true]);
     }
 }

@@ -63,7 +63,7 @@ async fn wait(shared: &Shared, until: Option<Instant>) {
 
 async fn ask(shared: &Shared, request: &LeaseRequest, asking: &mut Retrying) {
     let asked_at = Instant::now();
-    match within(shared.options.lease_call_timeout, traced("lease blocks", shared.leases.lease(request))).await {
+    match traced("lease blocks", shared, shared.leases.lease(request)).await {
         Ok(lease) => {
             asking.succeeded();
             metrics::leased();
@@ -87,12 +87,7 @@ async fn ask(shared: &Shared, request: &LeaseRequest, asking: &mut Retrying) {
 
 async fn renew(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retrying) {
     let asked_at = Instant::now();
-    match within(
-        shared.options.lease_call_timeout,
-        traced("renew a lease", shared.leases.renew(lease, shared.owner, usage)),
-    )
-    .await
-    {
+    match traced("renew a lease", shared, shared.leases.renew(lease, shared.owner, usage)).await {
         Ok(()) => {
             upkeep.succeeded();
             shared.book.lock().renewed(lease, asked_at);
@@ -106,12 +101,7 @@ async fn renew(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retry
 }
 
 async fn give_back(shared: &Shared, lease: LeaseId, usage: Usage, upkeep: &mut Retrying) {
-    match within(
-        shared.options.lease_call_timeout,
-        traced("return a lease", shared.leases.give_back(lease, shared.owner, usage)),
-    )
-    .await
-    {
+    match traced("return a lease", shared, shared.leases.give_back(lease, shared.owner, usage)).await {
         Ok(()) => {
             upkeep.succeeded();
             shared.book.lock().forget(lease);
@@ -185,10 +175,15 @@ fn needs_a_person(error: &LeaseError) -> bool {
     matches!(error, LeaseError::Exhausted | LeaseError::WrongIdSpace { .. } | LeaseError::Unauthorized)
 }
 
-/// A call that is traced or not as the ratio wants it: it belongs to no request.
-async fn traced<T>(name: &'static str, call: impl Future<Output = Result<T, LeaseError>>) -> Result<T, LeaseError> {
+/// A call that is traced or not as the ratio wants it: it belongs to no request. It takes no longer than it may.
+async fn traced<T>(
+    name: &'static str,
+    shared: &Shared,
+    call: impl Future<Output = Result<T, LeaseError>>,
+) -> Result<T, LeaseError> {
     let span = Span::of(None, Kind::INTERNAL, name);
-    span.around(call).await.inspect_err(|_| span.failed())
+    let answered = within(shared.options.lease_call_timeout, span.around(call)).await;
+    span.outcome(answered)
 }
 
 /// A call that takes too long is one without an answer.

@@ -26,6 +26,8 @@ pub struct MoodyStore {
     pub mood: watch::Sender<Mood>,
     /// Where every link leads; `None`: there is no link.
     pub url: Mutex<Option<&'static str>>,
+    /// Every link has expired, and leads there, or nowhere.
+    pub expired: Mutex<Option<Option<&'static str>>>,
     /// How often it was read.
     pub reads: AtomicUsize,
 }
@@ -33,12 +35,24 @@ pub struct MoodyStore {
 impl MoodyStore {
     /// A store that answers, and holds a link to `url` under every key.
     pub fn new(url: &'static str) -> Self {
-        MoodyStore { mood: watch::Sender::new(Mood::Answers), url: Mutex::new(Some(url)), reads: AtomicUsize::new(0) }
+        MoodyStore {
+            mood: watch::Sender::new(Mood::Answers),
+            url: Mutex::new(Some(url)),
+            expired: Mutex::new(None),
+            reads: AtomicUsize::new(0),
+        }
     }
 
     fn link(&self, key: &Key) -> Option<Link> {
         let url = Destination::from_stored((*self.url.lock())?);
-        Some(Link { key: key.clone(), url, ..aliased(1, "any") })
+        let expired = *self.expired.lock();
+        Some(Link {
+            key: key.clone(),
+            url,
+            expires_at_ms: expired.map(|_| 0),
+            expired_url: expired.flatten().map(Destination::from_stored),
+            ..aliased(1, "any")
+        })
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -11,7 +14,7 @@ use std::{
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::Span,
+    trace::v1::{Span, status::StatusCode},
 };
 use parking_lot::Mutex;
 use prost::Message;
@@ -28,6 +31,7 @@ pub struct Seen {
     pub id: String,
     pub parent: String,
     pub name: String,
+    pub failed: bool,
     attributes: Vec<KeyValue>,
 }
 
@@ -64,10 +68,19 @@ struct Received {
     paths: Vec<String>,
 }
 
+/// Calls that a silent collector was sent.
+#[derive(Default)]
+struct Held {
+    begun: AtomicUsize,
+    /// Their callers wait no more.
+    ended: AtomicUsize,
+}
+
 /// Listens until the test ends.
 pub struct Collector {
     address: SocketAddr,
     received: Arc<Mutex<Received>>,
+    held: Arc<Held>,
 }
 
 impl Collector {
@@ -85,19 +98,27 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let received: Arc<Mutex<Received>> = Arc::default();
-        let to = Arc::clone(&received);
+        let held: Arc<Held> = Arc::default();
+        let (to, holding) = (Arc::clone(&received), Arc::clone(&held));
         thread::spawn(move || {
-            let mut unanswered = Vec::new();
             for connection in listener.incoming().flatten() {
-                let to = Arc::clone(&to);
+                let (to, holding) = (Arc::clone(&to), Arc::clone(&holding));
                 if answers {
                     thread::spawn(move || while take(&connection, &to).is_some() {});
                 } else {
-                    unanswered.push(connection);
+                    thread::spawn(move || hold(&connection, &holding));
                 }
             }
         });
-        Collector { address, received }
+        Collector { address, received, held }
+    }
+
+    /// The call that a [silent](Self::silent) one holds at this moment, and its caller waits for.
+    pub fn holds(&self) -> Option<usize> {
+        // The later one is read first: what has begun only grows.
+        let ended = self.held.ended.load(Ordering::SeqCst);
+        let begun = self.held.begun.load(Ordering::SeqCst);
+        (begun > ended).then_some(begun)
     }
 
     /// What `--otlp-endpoint` is set to.
@@ -123,6 +144,16 @@ impl Collector {
     /// The paths that were called.
     pub fn paths(&self) -> Vec<String> {
         self.received.lock().paths.clone()
+    }
+}
+
+/// Takes a call, and never answers.
+fn hold(mut connection: &TcpStream, holding: &Held) {
+    let mut part = [0; 64 << 10];
+    if connection.read(&mut part).is_ok_and(|read| read > 0) {
+        holding.begun.fetch_add(1, Ordering::SeqCst);
+        while connection.read(&mut part).is_ok_and(|read| read > 0) {}
+        holding.ended.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -177,6 +208,7 @@ impl Seen {
             trace: hex(&span.trace_id),
             id: hex(&span.span_id),
             parent: hex(&span.parent_span_id),
+            failed: span.status.is_some_and(|status| status.code() == StatusCode::Error),
             name: span.name,
             attributes: span.attributes,
         }

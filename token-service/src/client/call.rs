@@ -14,7 +14,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
-use traces::{Kind, Traceparent};
+use traces::{Kind, Span, Traceparent};
 
 use super::{
     ClientError, ClientOptions, ServiceUrl, answer,
@@ -176,13 +176,16 @@ impl Caller {
         accept: &impl Fn(T) -> Result<U, Refusal>,
     ) -> Result<U, Failure> {
         let limit = self.attempt_timeout.min(deadline.saturating_duration_since(Instant::now()));
-        match timeout(limit, self.exchange(url, call)).await.unwrap_or(Err(Fault::TimedOut(limit))) {
+        // Outside of what the limit cuts off.
+        let span = traces::child(Kind::CLIENT, "call the token service");
+        let answer = timeout(limit, self.exchange(url, call, &span)).await;
+        match span.outcome(answer.unwrap_or(Err(Fault::TimedOut(limit)))) {
             Ok(answer) => answer.open(url, call, ours, accept),
             Err(fault) => Err(Failure::Passing { outcome: fault.outcome(), error: fault.at(url), retry_after: None }),
         }
     }
 
-    async fn exchange(&self, url: &ServiceUrl, call: &Call) -> Result<answer::Answer, Fault> {
+    async fn exchange(&self, url: &ServiceUrl, call: &Call, span: &Span) -> Result<answer::Answer, Fault> {
         let _connection = self.connections.acquire().await.expect("the semaphore is never closed");
         let mut request = self.http.request(call.method.clone(), url.join(&call.path, &call.query));
         if let Some(authorization) = &self.authorization {
@@ -191,12 +194,11 @@ impl Caller {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let span = traces::child(Kind::CLIENT, "call the token service");
         if let Some(traceparent) = span.traceparent() {
             request = request.header(Traceparent::HEADER, traceparent);
         }
-        let answer = request.send().await.inspect_err(|_| span.failed()).map_err(Fault::of_transport)?;
-        span.answered(answer.status().as_u16());
+        let answer = request.send().await.map_err(Fault::of_transport)?;
+        span.got(answer.status().as_u16());
         answer::read(answer).await
     }
 }

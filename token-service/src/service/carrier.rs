@@ -102,15 +102,20 @@ impl Carrier {
         let call = call(store);
         let span = traces::child(Kind::INTERNAL, "ask the database");
         let mut task = self.runtime.spawn(async move {
-            let _until_done = (permit, under_way, span);
+            let _until_done = (permit, under_way);
             call.await
         });
         let _dropped_with_its_caller = AbortOnDrop(task.abort_handle());
-        match timeout(CALL_TIMEOUT, &mut task).await {
+        let carried = match timeout(CALL_TIMEOUT, &mut task).await {
             Ok(Ok(carried)) => carried,
             Ok(Err(ended)) => Err(GivenUp::from(ended).into()),
             Err(_) => Err(GivenUp::Late.into()),
+        };
+        // A refusal is an answer.
+        if matches!(carried, Err(LeaseError::Unavailable(_) | LeaseError::Overloaded)) {
+            span.failed();
         }
+        carried
     }
 }
 

@@ -9,19 +9,21 @@ use opentelemetry_sdk::{
     trace::{Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-use super::losses::{Losses, Reason};
+use super::{
+    answer::{Answer, LastAnswer},
+    losses::{Losses, Reason},
+};
 
 /// Lets so many spans into a queue as may wait, until [`Counted`] says that they do so no more, and counts those that it does not let in.
 #[derive(Debug)]
 pub(super) struct Bounded<Q> {
     queue: Q,
-    max: usize,
     losses: Arc<Losses>,
 }
 
 impl<Q> Bounded<Q> {
-    pub fn new(queue: Q, max: usize, losses: Arc<Losses>) -> Self {
-        Bounded { queue, max, losses }
+    pub fn new(queue: Q, losses: Arc<Losses>) -> Self {
+        Bounded { queue, losses }
     }
 }
 
@@ -31,7 +33,7 @@ impl<Q: SpanProcessor> SpanProcessor for Bounded<Q> {
     }
 
     fn on_end(&self, span: SpanData) {
-        if self.losses.admit(self.max) {
+        if self.losses.admit() {
             self.queue.on_end(span);
         } else {
             self.losses.lost(1, Reason::Full, &"too many wait for the collector");
@@ -51,16 +53,18 @@ impl<Q: SpanProcessor> SpanProcessor for Bounded<Q> {
     }
 }
 
-/// Sends batches, and counts what was not taken.
+/// Sends batches, one at a time, and counts what was not taken.
 #[derive(Debug)]
 pub(super) struct Counted<E> {
     exporter: E,
+    /// What was answered to the batch just sent.
+    answer: LastAnswer,
     losses: Arc<Losses>,
 }
 
 impl<E> Counted<E> {
-    pub fn new(exporter: E, losses: Arc<Losses>) -> Self {
-        Counted { exporter, losses }
+    pub fn new(exporter: E, answer: LastAnswer, losses: Arc<Losses>) -> Self {
+        Counted { exporter, answer, losses }
     }
 }
 
@@ -69,8 +73,16 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
         let spans = batch.len();
         let taken = self.exporter.export(batch).await;
         self.losses.done(spans);
-        if let Err(error) = &taken {
-            self.losses.lost(spans, Reason::Refused, error);
+        let Answer { rejected, why } = self.answer.take();
+        match (&taken, why) {
+            (Err(_), Some(why)) => self.losses.lost(spans, Reason::Refused, &why),
+            (Err(error), None) => self.losses.lost(spans, Reason::Refused, error),
+            (Ok(()), why) if rejected > 0 => {
+                let why = why.unwrap_or_else(|| "the collector does not say why".to_owned());
+                self.losses.lost(rejected.min(spans), Reason::Refused, &why);
+            }
+            (Ok(()), Some(why)) => tracing::debug!(why, "the collector takes spans, and warns"),
+            (Ok(()), None) => {}
         }
         taken
     }

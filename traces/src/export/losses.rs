@@ -1,19 +1,18 @@
 //! Spans that no collector gets, and those that wait.
 
 use std::{
+    fmt::Display,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::SPANS_WAITING_MAX;
-
-const DROPPED: &str = "septet_traces_dropped_total";
-const WAITING: &str = "septet_traces_waiting";
-const WAITING_MAX: &str = "septet_traces_waiting_max";
+const DROPPED: &str = "septet_spans_dropped_total";
+const WAITING: &str = "septet_spans_waiting";
+const WAITING_MAX: &str = "septet_spans_waiting_max";
 
 /// How often losses are logged at most.
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
@@ -23,7 +22,7 @@ const LOGGED_EVERY: Duration = Duration::from_secs(60);
 pub(super) enum Reason {
     /// Too many were waiting.
     Full,
-    /// The collector did not take the batch.
+    /// The collector did not take it.
     Refused,
 }
 
@@ -38,7 +37,7 @@ impl Reason {
     }
 }
 
-pub(super) fn describe() {
+fn describe(max: usize) {
     describe_counter!(
         DROPPED,
         "Spans that no collector gets, by reason: full (too many were waiting), refused (not taken)"
@@ -48,33 +47,48 @@ pub(super) fn describe() {
     for reason in Reason::ALL {
         counter!(DROPPED, "reason" => reason.name()).increment(0);
     }
-    gauge!(WAITING_MAX).set(SPANS_WAITING_MAX as f64);
+    gauge!(WAITING).set(0.0);
+    gauge!(WAITING_MAX).set(max as f64);
 }
 
 /// Counts spans that wait, and those that are lost.
-#[derive(Debug, Default)]
 pub(super) struct Losses {
+    max: usize,
     waiting: AtomicUsize,
+    /// The same, as a metric.
+    shown: Gauge,
     unlogged: Mutex<Unlogged>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Unlogged {
     spans: usize,
     logged_at: Option<Instant>,
+    #[cfg(test)]
+    why: Option<String>,
 }
 
 impl Losses {
+    /// So many may wait. Metrics must be recorded already.
+    pub fn new(max: usize) -> Self {
+        describe(max);
+        Losses { max, waiting: AtomicUsize::new(0), shown: gauge!(WAITING), unlogged: Mutex::default() }
+    }
+
     /// One more waits, unless as many as may do so already.
-    pub fn admit(&self, max: usize) -> bool {
-        let one_more = |waiting| (waiting < max).then_some(waiting + 1);
-        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    pub fn admit(&self) -> bool {
+        let one_more = |waiting| (waiting < self.max).then_some(waiting + 1);
+        let is_admitted = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        if is_admitted {
+            self.shown.increment(1.0);
+        }
+        is_admitted
     }
 
     /// So many wait no more.
     pub fn done(&self, spans: usize) {
-        let before = self.waiting.fetch_sub(spans, Ordering::Relaxed);
-        gauge!(WAITING).set(before.saturating_sub(spans) as f64);
+        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+        self.shown.decrement(spans as f64);
     }
 
     pub fn waiting(&self) -> usize {
@@ -82,10 +96,12 @@ impl Losses {
     }
 
     /// Counts what is lost, and logs it now and then.
-    pub fn lost(&self, spans: usize, reason: Reason, why: &dyn std::fmt::Display) {
+    pub fn lost(&self, spans: usize, reason: Reason, why: &dyn Display) {
         counter!(DROPPED, "reason" => reason.name()).increment(spans as u64);
         if let Some(spans) = self.to_be_logged(spans) {
             tracing::warn!(spans, reason = reason.name(), %why, "spans are dropped");
+            #[cfg(test)]
+            self.unlogged.lock().why.replace(why.to_string());
         }
     }
 
@@ -102,13 +118,27 @@ impl Losses {
 }
 
 #[cfg(test)]
+impl Losses {
+    /// Why spans were lost, as it was logged last.
+    pub fn last_logged(&self) -> Option<String> {
+        self.unlogged.lock().why.clone()
+    }
+}
+
+impl std::fmt::Debug for Losses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Losses").field("max", &self.max).field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     /// Seen to fail when each loss was logged.
     #[tokio::test(start_paused = true)]
     async fn losses_are_logged_once_a_minute() {
-        let losses = Losses::default();
+        let losses = Losses::new(1);
         assert_eq!([1, 2, 3].map(|spans| losses.to_be_logged(spans)), [Some(1), None, None]);
         tokio::time::advance(LOGGED_EVERY).await;
         assert_eq!(losses.to_be_logged(4), Some(9));

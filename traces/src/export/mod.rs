@@ -2,10 +2,11 @@
 //!
 //! | limit | when it is reached | metric |
 //! |---|---|---|
-//! | [`SPANS_WAITING_MAX`] spans wait or are being sent | the next ones are dropped | `septet_traces_waiting`, `septet_traces_dropped_total` |
-//! | [`EXPORT_TIMEOUT`] for a batch | it is given up, and its spans are dropped | `septet_traces_dropped_total` |
+//! | [`SPANS_WAITING_MAX`] spans wait or are being sent | the next ones are dropped | `septet_spans_waiting`, `septet_spans_dropped_total` |
+//! | [`EXPORT_TIMEOUT`] for a batch, which is sent once | it is given up, and its spans are dropped | `septet_spans_dropped_total` |
 //! | [`FLUSH_TIMEOUT_MAX`] at the end | what was not sent is dropped | |
 
+mod answer;
 mod bounded;
 mod http;
 mod losses;
@@ -14,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use opentelemetry::{KeyValue, trace::TracerProvider};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
@@ -23,27 +24,32 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 use uuid::Uuid;
 
 use self::{
+    answer::LastAnswer,
     bounded::{Bounded, Counted},
     http::Http,
     losses::Losses,
 };
-use crate::{TracesSettings, span::Tracing};
+use crate::{Endpoint, TracesSettings, span::Tracing};
 
 /// Spans that wait or are being sent, at most; about a kilobyte each.
-pub const SPANS_WAITING_MAX: usize = 8_192;
+const SPANS_WAITING_MAX: usize = 8_192;
 /// Spans that are sent at once.
 const BATCH_SPANS_MAX: usize = 512;
 /// How long a span waits at most before it is sent, while the collector keeps up.
 const SENT_AFTER: Duration = Duration::from_secs(1);
-/// How long a collector may take for a batch, with what is tried again.
-pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a collector may take for a batch, until its answer is read. Nothing is sent twice: while one batch is tried again, thousands of spans come.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last spans are waited for at the end, if a step of stopping may take as long.
-pub const FLUSH_TIMEOUT_MAX: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT_MAX: Duration = Duration::from_secs(2);
 
 /// Traces being made and sent.
 pub struct Traces {
     /// `None` where nothing is traced.
-    provider: Option<SdkTracerProvider>,
+    sending: Option<Sending>,
+}
+
+struct Sending {
+    provider: SdkTracerProvider,
     losses: Arc<Losses>,
 }
 
@@ -58,26 +64,17 @@ pub fn start(
     version: &'static str,
     runtime: Handle,
 ) -> anyhow::Result<Traces> {
-    let losses = Arc::new(Losses::default());
-    let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Traces { provider: None, losses }) };
-    losses::describe();
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_http_client(Http::new(endpoint, runtime)?)
-        .with_endpoint(endpoint.as_str())
-        .with_protocol(Protocol::HttpBinary)
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()
-        .context("--otlp-endpoint cannot be used")?;
+    let Some(endpoint) = &settings.otlp_endpoint else { return Ok(Traces { sending: None }) };
+    let losses = Arc::new(Losses::new(SPANS_WAITING_MAX));
+    let exporter = exporter(endpoint, EXPORT_TIMEOUT, runtime, &losses)?;
     let limits = BatchConfigBuilder::default()
         .with_max_queue_size(SPANS_WAITING_MAX)
         .with_max_export_batch_size(BATCH_SPANS_MAX)
         .with_scheduled_delay(SENT_AFTER)
         .build();
-    let exporter = Counted::new(exporter, Arc::clone(&losses));
     let queue = BatchSpanProcessor::builder(exporter).with_batch_config(limits).build();
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(Bounded::new(queue, SPANS_WAITING_MAX, Arc::clone(&losses)))
+        .with_span_processor(Bounded::new(queue, Arc::clone(&losses)))
         // Lots are drawn before there is a span.
         .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource(service, version))
@@ -85,7 +82,27 @@ pub fn start(
     let tracing = Tracing { tracer: provider.tracer("septet"), ratio: settings.traces_ratio };
     anyhow::ensure!(tracing.begin(), "traces were started before");
     tracing::info!(endpoint = endpoint.as_str(), ratio = settings.traces_ratio, "traces are sent");
-    Ok(Traces { provider: Some(provider), losses })
+    Ok(Traces { sending: Some(Sending { provider, losses }) })
+}
+
+/// What sends a batch, once, and counts what the collector does not take of it.
+fn exporter(
+    endpoint: &Endpoint,
+    timeout: Duration,
+    runtime: Handle,
+    losses: &Arc<Losses>,
+) -> anyhow::Result<Counted<SpanExporter>> {
+    let answer = LastAnswer::default();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Http::new(endpoint, timeout, runtime, answer.clone())?)
+        // It would sleep in between, and begin an attempt as long as any time is left.
+        .with_retry_policy(RetryPolicy::disabled())
+        .with_endpoint(endpoint.as_str())
+        .with_protocol(Protocol::HttpBinary)
+        .build()
+        .context("--otlp-endpoint cannot be used")?;
+    Ok(Counted::new(exporter, answer, Arc::clone(losses)))
 }
 
 /// Who this is. `OTEL_RESOURCE_ATTRIBUTES` may say more.
@@ -102,7 +119,7 @@ fn resource(service: &'static str, version: &'static str) -> Resource {
 impl Traces {
     /// Sends what is left, for so long at most, and traces no more. Spans that a collector does not take by then are lost, which is no fault of the stop.
     pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
-        let Traces { provider: Some(provider), losses } = self else { return Ok(()) };
+        let Traces { sending: Some(Sending { provider, losses }) } = self else { return Ok(()) };
         // Less than the step may take, so that it is not missed by that.
         let patience = FLUSH_TIMEOUT_MAX.min(patience / 2);
         let sent = spawn_blocking(move || provider.shutdown_with_timeout(patience)).await?;
@@ -115,3 +132,6 @@ impl Traces {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

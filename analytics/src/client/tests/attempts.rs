@@ -9,6 +9,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use traces::testing::Trace;
 
 use super::*;
 use crate::client::budget::TOKENS_MAX;
@@ -199,6 +200,32 @@ async fn a_hanging_service_costs_a_question_its_limit_at_most() {
     assert!((SHORT..PATIENCE / 2).contains(&started.elapsed()), "{:?}", started.elapsed());
     assert!(said.contains("did not answer") && said.contains(&server.url().to_string()), "{said}");
     assert_counted(&recorded, &["septet_analytics_client_attempts_total{outcome=\"timed_out\"} 1"]);
+}
+
+/// Seen to fail when what the deadline cut off had not failed.
+#[tokio::test]
+async fn attempts_that_failed_show_as_such_in_traces() {
+    let (recorded, _guard) = recorded();
+    let slow = [Server::start(|_, _| Reply::Hang).await, Server::start(|_, _| Reply::Hang).await];
+    let urls = slow.iter().map(Server::url).collect();
+    let limits = ClientOptions { call_timeout: SHORT, hedge_after: SHORT / 10, ..options(urls) };
+    let (trace, client) = (Trace::begin(), HttpQueries::new(limits).unwrap());
+    trace.span().around(count(&client)).await.unwrap_err();
+    assert_eq!(trace.failures("ask the analytics service"), [true, true]);
+    assert_counted(
+        &recorded,
+        &[
+            "septet_analytics_client_attempts_total{outcome=\"timed_out\"} 2",
+            "septet_analytics_client_questions_given_up_total{reason=\"time\"} 1",
+        ],
+    );
+
+    let good = Server::start(|_, _| counted()).await;
+    let limits = ClientOptions { hedge_after: SHORT / 10, ..options(vec![slow[0].url(), good.url()]) };
+    let (trace, client) = (Trace::begin(), HttpQueries::new(limits).unwrap());
+    client.caller.prefer(0);
+    trace.span().around(count(&client)).await.unwrap();
+    assert_eq!(trace.failures("ask the analytics service"), [false, false], "one was not waited for");
 }
 
 /// Seen to fail when a connection was not let go of.

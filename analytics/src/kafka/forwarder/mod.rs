@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | [`WINDOW_MAX`] clicks on their way, to whichever partition | nothing more is read from the click log: one partition without a leader is so many clicks away from holding up all | `septet_forwarder_in_flight` |
 //! | [`QUEUE_KBYTES_MAX`](session::QUEUE_KBYTES_MAX) kilobytes of them, which takes longer texts than clicks have | the same | the same |
+//! | [`TRACED_MAX`](window::TRACED_MAX) batches of them traced | further ones are not traced, until one of these is acknowledged; none of what was begun is lost, so that nothing is counted | `septet_forwarder_in_flight` says that it may be so |
 //! | the click log's own, while Kafka is away | clicks are dropped, and counted as dropped | `septet_click_log_disk_bytes`, `septet_clicks_dropped_total` |
 
 use std::{
@@ -43,7 +44,6 @@ mod window;
 use routes::Routes;
 pub use routes::RoutesError;
 use session::Session;
-use trace::BatchTrace;
 use window::Sent;
 
 /// Clicks on their way at most.
@@ -200,7 +200,7 @@ impl Forwarder {
 
     async fn send(&mut self, session: &mut Session, batch: Batch) -> Result<(), Failure> {
         let count = batch.clicks.len() as u64;
-        let mut trace = BatchTrace::begin(&batch.clicks);
+        let mut trace = session.begin_trace(&batch.clicks);
         session.meet(batch.clicks.iter().map(|sequenced| sequenced.click.log));
         for sequenced in batch.clicks {
             let click = sequenced.click;

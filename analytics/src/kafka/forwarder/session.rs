@@ -29,7 +29,7 @@ use crate::{
         topic::{self, TopicError},
     },
     local::LocalStream,
-    stream::{ClickStream, Delivery, Progress, Source},
+    stream::{ClickStream, Delivery, Progress, Sequenced, Source},
 };
 
 /// How often the click log is told what is acknowledged.
@@ -193,6 +193,15 @@ impl Session {
                     return Err(error.into());
                 }
             }
+        }
+    }
+
+    /// Begins to trace a batch, if the ratio says so, and not too many are traced that are not acknowledged.
+    pub fn begin_trace(&self, clicks: &[Sequenced]) -> BatchTrace {
+        if traces::is_on() && self.window.has_room_for_trace() {
+            BatchTrace::begin(clicks)
+        } else {
+            BatchTrace::default()
         }
     }
 

@@ -27,7 +27,10 @@ pub(super) struct SentTrace {
 impl BatchTrace {
     /// The ratio decides whether there is one.
     pub fn begin(clicks: &[Sequenced]) -> Self {
-        let batch = batch_span::begin(None, Kind::PRODUCER, "forward clicks", clicks);
+        Self::of(batch_span::begin(None, Kind::PRODUCER, "forward clicks", clicks))
+    }
+
+    pub(super) fn of(batch: Span) -> Self {
         if !batch.is_traced() {
             return Self::default();
         }

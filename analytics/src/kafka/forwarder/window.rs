@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 use super::trace::SentTrace;
 use crate::{click::LogId, kafka::client};
 
+/// Batches that are traced until they are acknowledged, at most. Further ones are not traced, until one of these is.
+pub(super) const TRACED_MAX: usize = 256;
+
 /// What was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -61,10 +64,16 @@ impl Window {
         self.state.lock().sent.pop_back();
     }
 
-    /// Traces a batch until everything that was put on its way so far is acknowledged.
+    /// Whether one more batch may be traced.
+    pub fn has_room_for_trace(&self) -> bool {
+        self.state.lock().traced.len() < TRACED_MAX
+    }
+
+    /// Traces a batch until everything that was put on its way so far is acknowledged, if it still is on its way, and there is
+    /// [room](Self::has_room_for_trace); else it ends here.
     pub fn trace(&self, batch: SentTrace) {
         let mut state = self.state.lock();
-        if !state.sent.is_empty() {
+        if !state.sent.is_empty() && state.traced.len() < TRACED_MAX {
             let behind = state.first + state.sent.len();
             state.traced.push_back((behind, batch));
         }
@@ -103,14 +112,16 @@ impl Window {
     }
 
     fn settle(&self, ticket: usize, result: Result<(), KafkaError>) {
+        // Spans take locks of their own when they end: not under this one.
+        let (mut failed, mut done) = (VecDeque::new(), Vec::new());
         let mut state = self.state.lock();
         if let Err(error) = result {
             state.failure.get_or_insert(error);
-            state.traced.drain(..).for_each(|(_, batch)| batch.failed());
+            failed = std::mem::take(&mut state.traced);
         } else if let Some(place) = ticket.checked_sub(state.first)
-            && let Some((_, done)) = state.sent.get_mut(place)
+            && let Some((_, is_acknowledged)) = state.sent.get_mut(place)
         {
-            *done = true;
+            *is_acknowledged = true;
         }
         while let Some((sent, true)) = state.sent.front().copied() {
             state.sent.pop_front();
@@ -122,8 +133,10 @@ impl Window {
             }
         }
         let first = state.first;
-        while state.traced.pop_front_if(|(behind, _)| *behind <= first).is_some() {}
+        done.extend(std::iter::from_fn(|| state.traced.pop_front_if(|(behind, _)| *behind <= first)));
         drop(state);
+        failed.iter().for_each(|(_, batch)| batch.failed());
+        drop((failed, done));
         self.changed.notify_one();
     }
 }
@@ -156,7 +169,10 @@ impl ProducerContext for Hearing {
 
 #[cfg(test)]
 mod tests {
+    use traces::testing::Trace;
+
     use super::*;
+    use crate::kafka::forwarder::trace::BatchTrace;
 
     fn click(log: u64, offset: u64) -> Sent {
         Sent::Click { log: LogId(log), offset }
@@ -175,6 +191,30 @@ mod tests {
         let ticket = window.push(click(2, 6));
         window.settle(ticket, Ok(()));
         assert_eq!(window.acknowledged()[&LogId(2)], 6);
+    }
+
+    /// Seen to fail without the limit, and when a batch that failed had ended well.
+    #[test]
+    fn so_many_batches_are_traced_and_no_more() {
+        let (window, trace) = (Window::default(), Trace::begin());
+        let ticket = window.push(click(1, 10));
+        let sent = || BatchTrace::of(trace.span()).sent().unwrap();
+        for traced in 0..TRACED_MAX {
+            assert!(window.has_room_for_trace(), "{traced}");
+            window.trace(sent());
+        }
+        assert!(!window.has_room_for_trace());
+        assert!(trace.failures("acknowledge").is_empty());
+        window.trace(sent());
+        assert_eq!(trace.failures("acknowledge"), [false], "what has no room ends at once");
+        window.settle(ticket, Ok(()));
+        assert_eq!(trace.failures("acknowledge"), vec![false; TRACED_MAX + 1]);
+        assert!(window.has_room_for_trace());
+
+        let ticket = window.push(click(1, 20));
+        window.trace(sent());
+        window.settle(ticket, Err(KafkaError::Canceled));
+        assert_eq!(trace.failures("acknowledge").pop(), Some(true));
     }
 
     #[test]

@@ -303,8 +303,8 @@ impl Taken<'_> {
             sent_in: None,
         });
         batch.through = offset + 1;
-        if batch.sent_in.is_none() {
-            batch.sent_in = sent_in(message);
+        if traces::is_on() && batch.sent_in.is_none() {
+            batch.sent_in = message.headers().and_then(sent_in);
         }
         match event {
             Ok(Event::Click(click)) => {
@@ -319,11 +319,10 @@ impl Taken<'_> {
     }
 }
 
-/// What a record was sent in, if that is traced.
-fn sent_in(message: &BorrowedMessage<'_>) -> Option<Traceparent> {
-    let headers = message.headers()?;
+/// What a record was sent in, if that is traced. One that is not says nothing of the next.
+pub(super) fn sent_in(headers: &impl Headers) -> Option<Traceparent> {
     let value = headers.iter().find(|header| header.key == Traceparent::HEADER)?.value?;
-    str::from_utf8(value).ok().and_then(Traceparent::parse)
+    str::from_utf8(value).ok().and_then(Traceparent::parse).filter(Traceparent::is_sampled)
 }
 
 /// Clicks that Kafka has given up before they came here.

@@ -1,5 +1,8 @@
 //! What needs no Kafka.
 
+use rdkafka::message::{Header, OwnedHeaders};
+use traces::Traceparent;
+
 use super::*;
 use crate::{
     click::{Click, LogId, Place},
@@ -34,4 +37,19 @@ fn a_batch_that_is_cut_goes_through_to_its_own_end() {
     assert_eq!((first.clicks.len(), first.through, first.gone.len()), (3, 3, 0));
     assert_eq!((rest.clicks.len(), rest.through, rest.gone), (2, 9, vec![LogId(7)]));
     assert_eq!(cut(whole.clone(), 5), (whole, None));
+}
+
+/// Seen to fail when a header that is not sampled was taken for one that is: it would have hidden those of later records.
+#[test]
+fn what_a_record_was_sent_in_counts_if_it_is_traced() {
+    const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let unsampled = SAMPLED.replace("-01", "-00");
+    let sent = |value| {
+        let headers = OwnedHeaders::new().insert(Header { key: "another", value: Some("header") });
+        poller::sent_in(&headers.insert(Header { key: Traceparent::HEADER, value }))
+    };
+    assert_eq!(sent(Some(SAMPLED)), Traceparent::parse(SAMPLED));
+    for none in [Some(unsampled.as_str()), Some("nonsense"), None] {
+        assert_eq!(sent(none), None, "{none:?}");
+    }
 }

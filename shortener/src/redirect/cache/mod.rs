@@ -243,8 +243,8 @@ impl Cache {
             async move {
                 metrics::redirect_load();
                 let read = timeout(LOAD_TIMEOUT, cache.links.by_key(&Domain::default(), &key)).await;
-                drop(span);
                 let read = read.unwrap_or_else(|_| Err(StoreError::Unavailable("it took too long".into())));
+                let read = span.outcome(read);
                 let loaded = read.map(|link| link.as_ref().map(Target::of)).map_err(|error| Arc::new(error).into());
                 cache.land(&key, &loaded, &superseded, uptime_ms);
                 drop(permit);

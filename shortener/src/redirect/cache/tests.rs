@@ -1,5 +1,7 @@
 //! The cache against a store that can be held up, broken and changed.
 
+use traces::testing::Trace;
+
 use super::*;
 use crate::{
     key::Alias,
@@ -216,4 +218,17 @@ async fn reads_under_way_are_limited() {
         waiting.await.unwrap().unwrap();
     }
     assert!(cache.resolve(&key("one-more"), NOW_MS).await.is_ok());
+}
+
+/// Seen to fail when the span ended before it was known whether the read took too long.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_failed_shows_as_such_in_traces() {
+    for (mood, failures) in [(Mood::Answers, [false]), (Mood::Fails, [true]), (Mood::Waits, [true])] {
+        let (store, cache) = setup(CacheSettings::default());
+        store.mood.send_replace(mood);
+        let trace = Trace::begin();
+        let loaded = trace.span().around(cache.resolve(&key("any"), NOW_MS)).await;
+        assert_eq!(loaded.is_err(), failures[0], "{mood:?}");
+        assert_eq!(trace.failures("look up the link"), failures, "{mood:?}");
+    }
 }

@@ -74,11 +74,19 @@ impl Redirects {
         response
     }
 
-    /// Answers what is cached and fresh. Codes alone: they are nearly all of the traffic, and need no parsing.
-    fn cached(&self, request: &Request) -> Option<Response<BoxBody>> {
+    /// Answers what is cached and fresh, without a wait. Codes alone: they are nearly all of the traffic, and need no parsing.
+    fn at_once(&self, request: &Request) -> Option<Response<BoxBody>> {
+        if !reads(request) {
+            return None;
+        }
         let code = Code::parse(request.path().as_bytes().get(1..)?)?;
         let target = self.cache.fresh(&Key::Code(code), clock::uptime_ms())?;
         Some(self.answer(request, &target))
+    }
+
+    /// Answers what cannot be answered at once.
+    async fn in_time(&self, request: &Request) -> Response<BoxBody> {
+        if reads(request) { self.looked_up(request).await } else { pages::method_not_allowed(request) }
     }
 
     /// Answers any key.
@@ -140,6 +148,11 @@ impl Redirects {
         // A full log does not hold up the redirect; the log counts what it could not take.
         let _ = clicks.borrow_mut().append(&click);
     }
+}
+
+/// Whether it is a method that keys are asked by.
+fn reads(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// `X-Forwarded-For` as one list: a proxy may append a line of its own to what the client sent.
@@ -211,8 +224,7 @@ where
             let redirects = Rc::clone(&self.redirects);
             return Either::Right(async move { Ok(redirects.traced(&request).await) }.boxed_local());
         }
-        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
-        if readable && let Some(response) = self.redirects.cached(&request) {
+        if let Some(response) = self.redirects.at_once(&request) {
             return Either::Left(ready(Ok(self.redirects.last_words(response))));
         }
         let redirects = Rc::clone(&self.redirects);
@@ -224,14 +236,7 @@ where
             };
             return Either::Right(answered.boxed_local());
         }
-        Either::Right(
-            async move {
-                let response =
-                    if readable { redirects.looked_up(&request).await } else { pages::method_not_allowed(&request) };
-                Ok(redirects.last_words(response))
-            }
-            .boxed_local(),
-        )
+        Either::Right(async move { Ok(redirects.last_words(redirects.in_time(&request).await)) }.boxed_local())
     }
 }
 

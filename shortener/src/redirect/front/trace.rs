@@ -1,9 +1,9 @@
-//! Redirects that are traced: the same as the others, and slower.
+//! Redirects that are traced: answered as the others are, and slower.
 
-use actix_http::{Method, Request, Response, body::BoxBody};
-use traces::{Kind, Span};
+use actix_http::{Request, Response, body::BoxBody};
+use traces::{Kind, Span, actix};
 
-use super::{Redirects, pages};
+use super::{Redirects, reads};
 use crate::{clock, key::Requested};
 
 /// What stands for the path, which is nobody's business.
@@ -12,18 +12,15 @@ const ROUTE: &str = "/{key}";
 impl Redirects {
     /// Answers any key, in a trace of its own. A `traceparent` is a stranger's, and not looked at: he is not to decide what we trace.
     pub(super) async fn traced(&self, request: &Request) -> Response<BoxBody> {
-        let method = traces::actix::method(request.method());
-        let span = Span::drawn(Kind::SERVER, format!("{method} {ROUTE}"));
-        span.set("http.request.method", method);
+        let span = Span::drawn(Kind::SERVER, format!("{} {ROUTE}", actix::verb(request.method())));
+        span.set("http.request.method", actix::method(request.method()));
         span.set("http.route", ROUTE);
-        let response = if matches!(*request.method(), Method::GET | Method::HEAD) {
+        if reads(request) {
             span.set("septet.cache", if self.is_cached(request) { "hit" } else { "miss" });
-            match self.cached(request) {
-                Some(response) => response,
-                None => span.around(self.looked_up(request)).await,
-            }
-        } else {
-            pages::method_not_allowed(request)
+        }
+        let response = match self.at_once(request) {
+            Some(response) => response,
+            None => span.around(self.in_time(request)).await,
         };
         span.answered(response.status().as_u16());
         self.last_words(response)

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use traces::testing::Trace;
 
 use super::{server::url_of, *};
 use crate::client::budget::TOKENS_MAX;
@@ -82,6 +83,21 @@ async fn no_redirect_is_followed() {
     let said = client(vec![server.url()]).lease(&request()).await.unwrap_err().to_string();
     assert!(said.contains("307"), "{said}");
     assert_eq!(elsewhere.requests().len(), 0);
+}
+
+/// Seen to fail when what the limit cut off had not failed.
+#[tokio::test]
+async fn attempts_that_failed_show_as_such_in_traces() {
+    for (name, reply) in [("hangs", Reply::Hang), ("is cut off", Reply::CutOff), ("500", Reply::text(500, "oops"))] {
+        let trace = Trace::begin();
+        let bad = Server::start(move |_, _| reply.clone()).await;
+        let good = Server::start(|_, _| leased()).await;
+        let options = ClientOptions { attempt_timeout: SHORT, ..options(vec![bad.url(), good.url()]) };
+        let client = HttpLeases::new(options).unwrap();
+        client.caller.prefer(0);
+        trace.span().around(client.lease(&request())).await.unwrap();
+        assert_eq!(trace.failures("call the token service"), [true, false], "{name}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::{FutureExt, future::join_all};
 use tokio::sync::Notify;
+use traces::testing::Trace;
 use uuid::Uuid;
 
 use super::*;
@@ -100,12 +101,14 @@ async fn closing_waits_for_calls_and_takes_no_more() {
     assert!(matches!(carrier.account().await, Err(LeaseError::Overloaded)));
 }
 
-/// Seen to fail without a deadline: it then waited for ever.
+/// Seen to fail without a deadline: it then waited for ever; and when the call's own task had its span.
 #[tokio::test(start_paused = true)]
 async fn a_late_call_is_unavailable() {
     let (store, carrier) = carried().await;
-    let late = carrier.lease(&request()).await.unwrap_err();
+    let trace = Trace::begin();
+    let late = trace.span().around(carrier.lease(&request())).await.unwrap_err();
     assert!(matches!(late, LeaseError::Unavailable(_)), "{late}");
+    assert_eq!(trace.failures("ask the database"), [true]);
     carrier.close().await;
     assert_eq!(store.done.load(Ordering::SeqCst), 0);
 }
