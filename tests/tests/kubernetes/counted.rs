@@ -13,6 +13,9 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(90);
 /// What is counted too much would come a little later.
 const SURPLUS_WITHIN: Duration = Duration::from_secs(2);
 
+/// Where nobody knows how many will be counted: no more come once none has come for so long.
+const LATE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Every link leads where it should; and of the clicks, so many at most are not counted. How many were not.
 ///
 /// # Panics
@@ -34,7 +37,7 @@ pub async fn check_but(client: &Client, ledger: &Ledger, lost_max: u64) -> u64 {
     // What comes late still comes.
     let mut last = counted().await;
     loop {
-        sleep(SURPLUS_WITHIN).await;
+        sleep(LATE_WITHIN).await;
         let now = counted().await;
         if now == last {
             break;
