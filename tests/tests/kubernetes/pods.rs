@@ -1,13 +1,19 @@
 //! Pods of a release, as Kubernetes sees them.
 
+use std::time::Duration;
+
 use septet_tests::wait;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::{
     SETTLED_WITHIN,
     cluster::{kubectl, objects, on_node, try_kubectl},
     release::Release,
 };
+
+/// A node learns a moment later than the cluster which pods there are: until then, it refuses connections or leads them to pods that are gone.
+const RULES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Kills the container `septet` of the pod whose id is `$1`, as a pattern: `-` is `_` where systemd makes cgroups.
 const KILL: &str = r#"
@@ -101,13 +107,15 @@ impl Release {
         kubectl(&["scale", "-n", self.namespace(), &name, &replicas]);
     }
 
-    /// Waits until there are so many pods of a component, all of them ready, and no other is left.
+    /// Waits until there are so many pods of a component, all of them ready, no other is left, and whoever comes is led to them.
     pub async fn settled(&self, component: &str, replicas: usize) -> Vec<Pod> {
-        wait::until(&format!("{replicas} pods of {component}"), SETTLED_WITHIN, async || {
+        let settled = wait::until(&format!("{replicas} pods of {component}"), SETTLED_WITHIN, async || {
             let pods = self.all_pods(component);
             (pods.len() == replicas && pods.iter().all(|pod| pod.is_ready && !pod.is_leaving)).then_some(pods)
         })
-        .await
+        .await;
+        sleep(RULES_WITHIN).await;
+        settled
     }
 
     /// Waits until a pod of a component is as `is` says.

@@ -95,8 +95,6 @@ async fn report_scale_out(release: &Release) {
     for pods in [1, 2, 4] {
         release.scale("shortener", pods);
         release.settled("shortener", pods).await;
-        // Endpoints reach the node's rules.
-        sleep(Duration::from_secs(1)).await;
         let per_s =
             block_in_place(|| redirects_per_s(release.address(), &link.key)).expect("every redirect is answered");
         say(&format!("{pods} pods of {CAPPED_CPU} CPU: {per_s:.0} redirects/s"));

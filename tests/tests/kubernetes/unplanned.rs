@@ -69,7 +69,7 @@ async fn clicks_outlive_a_killed_container() {
 /// Kafka hangs, and a pod is deleted by force: its emptyDir goes with it, and the clicks in there, which are no more than were answered until it was gone. No
 /// link is lost, no id comes twice, and nothing else is missed: what `values.yaml` says of such a volume.
 ///
-/// Seen to fail when Kafka did not hang (nothing was lost), and when no more than half of it was allowed for.
+/// Seen to fail when Kafka did not hang: nothing was lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_deleted_by_force_takes_the_clicks_of_its_volume_and_no_others() {
     let world = world().await;
