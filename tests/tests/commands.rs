@@ -39,7 +39,7 @@ async fn health_is_that_of_what_listens() {
     assert!(ended.stderr_text().contains("nobody answers"), "{ended:?}");
 }
 
-/// Seen to fail when the link stayed, and when a redirect to anywhere was one.
+/// Seen to fail when the link stayed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_makes_opens_and_deletes_a_link() {
     let (_dir, septet, client) = fresh();
