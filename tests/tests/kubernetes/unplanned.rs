@@ -35,6 +35,9 @@ const LITTLE_MEMORY: &str = "128Mi";
 const LONG_CHARS: usize = 30_000;
 const FILLERS: usize = 4;
 
+/// How long a pod that was deleted by force goes on: the cluster forgets it at once, and it stops in order even so, a drain wait and its last requests first.
+const GONE_WITHIN: Duration = Duration::from_secs(12);
+
 /// What a forwarder may have on its way to Kafka at any moment, in time.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
@@ -81,7 +84,7 @@ async fn a_pod_deleted_by_force_takes_the_clicks_of_its_volume_and_no_others() {
     world.engines.kafka.freeze();
     sleep(GATHERED).await;
     release.pods("shortener")[0].delete_by_force();
-    sleep(GATHERED).await;
+    sleep(GONE_WITHIN).await;
     let since = load.clicks_answered() - before;
     release.settled("shortener", 2).await;
     world.engines.kafka.thaw();
